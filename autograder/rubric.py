@@ -74,7 +74,7 @@ def reading(name: str, *, points: float, criteria: list[tuple[float, str]]) -> R
 # ---- evidence ---------------------------------------------------------------------------------------------
 
 
-class Finding(Exception):  # noqa: N818 - it is not an error: it carries what a check found
+class Finding(Exception):
     """Ends a check with a verdict, its evidence and its share of the points."""
 
     def __init__(self, judgement: Judgement, *, cause: str = "", share: float = 0.0) -> None:

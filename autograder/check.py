@@ -1,0 +1,210 @@
+"""Runs a lab's checks in a process of their own and gives their outcomes as they arrive."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+import autograder
+from autograder.loading import RUBRICS, CheckSpec, Rubric, load_rubric
+from autograder.plugin import CHECK_SECONDS
+from autograder.results import Outcome, Report
+from labkit.course import Lab, find_course
+from labkit.errors import WorkbookError
+from labkit.processes import end
+from labkit.verdicts import Verdict
+
+
+@dataclass(frozen=True)
+class Started:
+    """A check has begun."""
+
+    check: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A check says what it does, and for how long still where it knows."""
+
+    check: str
+    message: str
+    seconds_left: float | None = None
+
+
+Event = Started | Progress | Outcome
+
+
+def run_checks(
+    lab: Lab,
+    work: Path,
+    *,
+    parts: Sequence[str] | None = None,
+    grading: bool = False,
+    on_event: Callable[[Event], None] | None = None,
+    logs: Path | None = None,
+) -> Report:
+    """Judge the learner's files.
+
+    Args:
+        lab: Which lab.
+        work: The learner's folder of the assignment; it holds the lab's folder (`01_fastapi_server/`).
+        parts: The checks to run, and with them what they depend on; all by default.
+        grading: Run the hidden checks too.
+        on_event: Told what happens while it happens.
+        logs: Where servers' logs are kept, `build/logs` by default.
+
+    Returns:
+        One outcome for each check that was asked for or depended on, in the rubric's order.
+
+    Raises:
+        WorkbookError: The folder or the check does not exist.
+    """
+    rubric = load_rubric(lab)
+    specs = rubric.with_dependencies(list(parts)) if parts else list(rubric.checks)
+    if not work.is_dir():
+        raise WorkbookError(
+            f"There is no folder {work.name}.",
+            why=f"The work of {lab.id} was looked for there.",
+            next_step="`workbook lab` makes your copy; run the check from inside it.",
+        )
+    logs = logs or find_course().build / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    started = datetime.now(UTC)
+    outcomes: dict[str, Outcome] = {}
+
+    def receive(event: Event) -> None:
+        if isinstance(event, Outcome):
+            outcomes[event.check] = event
+        if on_event is not None:
+            on_event(event)
+
+    command = _command(rubric, work.resolve(), specs, grading, logs.resolve())
+    with (logs / f"{lab.id.replace('/', '-')}-checks.log").open("wb") as log:
+        ended = _run(command, log.fileno(), receive)
+    for spec in specs:
+        if spec.name not in outcomes:
+            receive(_lost(spec, ended, log.name))
+    return Report(
+        lab=lab.id,
+        started=started,
+        seconds=round((datetime.now(UTC) - started).total_seconds(), 3),
+        outcomes=[outcomes[spec.name] for spec in specs],
+    )
+
+
+def _command(rubric: Rubric, work: Path, specs: list[CheckSpec], grading: bool, logs: Path) -> list[str]:
+    return [
+        *(sys.executable, "-m", "pytest", str(rubric.path), "-p", "autograder.plugin"),
+        *(
+            "-c",
+            os.devnull,
+            f"--rootdir={RUBRICS}",
+            f"--confcutdir={RUBRICS}",
+            "-p",
+            "no:cacheprovider",
+            "-q",
+        ),
+        *(f"--work={work}", f"--logs={logs}", f"--only={','.join(spec.name for spec in specs)}"),
+        *(["--grading"] if grading else []),
+    ]
+
+
+def _run(command: list[str], log: int, receive: Callable[[Event], None]) -> str:
+    """Run pytest until it ends, a check hangs, or we are interrupted; gives how it ended."""
+    reading, writing = os.pipe()
+    package_root = str(Path(autograder.__file__).parent.parent)
+    paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    with (
+        os.fdopen(reading, "rb", buffering=0) as pipe,
+        _ended_with_all(
+            subprocess.Popen(
+                [*command, f"--events={writing}"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=[writing],
+                start_new_session=True,
+                env={
+                    **os.environ,
+                    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+                    "PYTHONPATH": os.pathsep.join(paths),
+                },
+            )
+        ) as process,
+    ):
+        os.close(writing)
+        for line in _lines(pipe, patience=CHECK_SECONDS + 15):
+            if line is None:
+                return f"the check did not end within {CHECK_SECONDS} s"
+            receive(_event(line))
+        code = process.wait()
+        return f"the checks ended early, with exit code {code}"
+
+
+def _lines(pipe: Any, patience: float) -> Iterator[bytes | None]:
+    """Lines as they come; None once nothing came for that many seconds; ends with the pipe."""
+    buffer = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        while True:
+            if not selector.select(patience):
+                yield None
+                return
+            chunk = pipe.read(65536)
+            if not chunk:
+                return
+            *lines, buffer = (buffer + chunk).split(b"\n")
+            yield from lines
+
+
+def _event(line: bytes) -> Event:
+    value = json.loads(line)
+    if "started" in value:
+        return Started(value["started"])
+    if "progress" in value:
+        return Progress(value["progress"], value["message"], value["seconds_left"])
+    return Outcome.model_validate(value["outcome"])
+
+
+@contextmanager
+def _ended_with_all(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """End the process with all that it started, however we leave."""
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            family = psutil.Process(process.pid).children(recursive=True)
+            process.send_signal(signal.SIGTERM)  # as Ctrl-C: it stops its servers itself
+            deadline = time.monotonic() + 5
+            while process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.02)
+            end([p for p in family if p.is_running()], grace=0.5)
+            process.kill()
+            process.wait()
+
+
+def _lost(spec: CheckSpec, ended: str, log: str) -> Outcome:
+    return Outcome(
+        check=spec.name,
+        title=spec.title,
+        verdict=Verdict.ERROR,
+        points=0,
+        maximum=spec.points,
+        evidence=f"There is no result: {ended}.",
+        cause=f"This is not your work's fault. The checks' own log is {log}.",
+        hidden=spec.hidden,
+        hints=len(spec.hints),
+    )

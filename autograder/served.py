@@ -1,0 +1,119 @@
+"""A learner's server under judgement: whatever goes wrong with it is said as their fault, in one sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from labkit.errors import WorkFault
+from labkit.serving import Endpoint, ScriptServer
+
+ANSWER_SECONDS = 5.0
+ANSWER_BYTES = 32 << 20
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server answered."""
+
+    status: int
+    body: bytes
+    asked: str
+
+    def json(self) -> Any:
+        """The body as JSON.
+
+        Raises:
+            WorkFault: It is none.
+        """
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError) as error:
+            start = self.body[:60].decode(errors="replace")
+            raise WorkFault(
+                f"{self.asked} answered {self.status} with something that is not JSON: {start!r}."
+            ) from error
+
+
+class Served:
+    """The server that `serve.py` in a folder makes, and what it answers."""
+
+    def __init__(self, folder: Path, *, log: Path, environment: Mapping[str, str] | None = None) -> None:
+        self.folder = folder
+        self._server = ScriptServer(log=log, environment=environment)
+        self.endpoint: Endpoint | None = None
+
+    def start(self) -> Endpoint:
+        """Start it.
+
+        Raises:
+            WorkFault: It ended, or did not listen.
+        """
+        self.endpoint = self._server.start(self.folder)
+        return self.endpoint
+
+    def get(self, path: str) -> Answer:
+        """`GET path`."""
+        return self.request("GET", path)
+
+    def post(self, path: str, value: Any) -> Answer:
+        """`POST path` with the value as JSON."""
+        return self.request("POST", path, json.dumps(value).encode(), {"content-type": "application/json"})
+
+    def request(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """One request on a connection of its own.
+
+        Raises:
+            WorkFault: No whole answer came within `ANSWER_SECONDS`.
+        """
+        assert self.endpoint is not None
+        asked = f"{method} {path}"
+        try:
+            with (
+                httpx.Client(timeout=ANSWER_SECONDS, trust_env=False) as client,
+                client.stream(
+                    method, self.endpoint.url + path, content=body, headers=dict(headers or {})
+                ) as response,
+            ):
+                received = b""
+                for chunk in response.iter_bytes():
+                    received += chunk
+                    if len(received) > ANSWER_BYTES:
+                        raise WorkFault(f"{asked} answered with more than {ANSWER_BYTES >> 20} MiB.")
+                return Answer(response.status_code, received, asked)
+        except httpx.TimeoutException as error:
+            raise WorkFault(
+                f"{asked} was not answered within {ANSWER_SECONDS:.0f} s.",
+                next_step="Ask it yourself with curl while the server runs.",
+            ) from error
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            if self._server.has_ended:
+                raise WorkFault(
+                    f"The server ended during {asked}.",
+                    why=" ".join(self._server.process.last_lines(1)) if self._server.process else "",
+                    next_step="A request, whatever it holds, must not end the server.",
+                ) from error
+            raise WorkFault(
+                f"{asked} got no proper HTTP answer ({type(error).__name__}: {error})."
+            ) from error
+
+    def __enter__(self) -> Served:
+        """Nothing happens yet: `start` starts it."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop the server."""
+        self._server.stop()
