@@ -17,7 +17,7 @@ from labkit.errors import WorkbookError  # noqa: E402
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python3 -m labkit.environments", description=__doc__)
-    parser.add_argument("names", nargs="*", default=["core"], metavar="NAME", help="environments/NAME.txt; core")
+    parser.add_argument("names", nargs="*", default=["core"], metavar="NAME", help="core unless named")
     parser.add_argument("--python", help="the interpreter to make them from")
     parser.add_argument("--upgrade", action="store_true", help="with lock: take the newest versions")
     parser.add_argument("--root", type=Path, default=REPOSITORY, help=argparse.SUPPRESS)

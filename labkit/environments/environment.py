@@ -77,7 +77,8 @@ class Environment:
         try:
             return hashlib.sha256(self.requirements.read_bytes()).hexdigest()
         except FileNotFoundError as error:
-            names = sorted(file.stem for file in (self.root / "environments").glob("*.txt") if file.stem != "uv")
+            files = (self.root / "environments").glob("*.txt")
+            names = sorted({file.stem for file in files} - {"uv"})
             raise WorkbookError(
                 f"There is no environment called {self.name}.",
                 why=f"environments/{self.name}.txt does not exist.",
@@ -85,13 +86,13 @@ class Environment:
             ) from error
 
     def project_hash(self) -> str:
-        """The hash of what installing the project depends on: its metadata, scripts and build, not its linters."""
+        """The hash of what installing the project depends on: its metadata and build, not its linters."""
         if not self.holds_project:
             return ""
         import tomllib  # not in the older Pythons that may start this only to be told of a newer one
 
-        project = tomllib.loads((self.root / "pyproject.toml").read_text())
-        installed = [project.get("build-system"), project.get("project"), project.get("tool", {}).get("setuptools")]
+        whole = tomllib.loads((self.root / "pyproject.toml").read_text())
+        installed = [whole.get("build-system"), whole.get("project"), whole.get("tool", {}).get("setuptools")]
         return hashlib.sha256(json.dumps(installed, sort_keys=True, default=str).encode()).hexdigest()
 
     def flaw(self, wanted: str | Path | None = None) -> Flaw | None:

@@ -17,7 +17,7 @@ from labkit.environments import interpreters
 
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu/torch/"
 TORCH_PYPI_SIZE = "2.7 GB"
-"""PyPI's sizes, added up, of torch 2.13.0 and the CUDA packages that it requires (Linux x86-64, CPython 3.11)."""
+"""PyPI's sizes, added up, of torch 2.13.0 and the CUDA packages it requires (Linux x86-64, CPython 3.11)."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Indexes:
 
 
 def from_pip(python: Path) -> Indexes:
-    """The configuration of this interpreter's pip: its files and its PIP_* variables, merged as pip merges them."""
+    """This interpreter's pip configuration: its files and PIP_* variables, merged as pip merges them."""
     listing = subprocess.run(
         [str(python), "-I", "-m", "pip", "config", "list"],
         capture_output=True,
@@ -160,7 +160,7 @@ def cpu_index_in_reach(indexes: Indexes, *, seconds: float = 5) -> bool:
     """Whether PyTorch's index of CPU builds answers."""
     if indexes.no_index:
         return False
-    request = urllib.request.Request(TORCH_CPU_INDEX, method="HEAD")  # noqa: S310 (a constant https address)
+    request = urllib.request.Request(TORCH_CPU_INDEX, method="HEAD")
     try:
         with urllib.request.urlopen(request, timeout=seconds) as answer:  # noqa: S310
             return bool(answer.status == 200)

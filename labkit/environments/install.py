@@ -29,7 +29,11 @@ def say_on_stderr(line: str) -> None:
 
 
 def ensure(
-    name: str = "core", *, root: Path | None = None, wanted: str | Path | None = None, say: Say = say_on_stderr
+    name: str = "core",
+    *,
+    root: Path | None = None,
+    wanted: str | Path | None = None,
+    say: Say = say_on_stderr,
 ) -> Environment:
     """Makes the environment if it is not there, mends it if it is not as it should be, else does nothing.
 
@@ -59,8 +63,8 @@ def ensure(
 def _alone(environment: Environment, say: Say) -> Iterator[TextIO]:
     """Holds the environment's lock.
 
-    The children inherit the open file and with it the lock: if this process is killed, whoever comes next waits
-    until the orphaned installer has ended, too.
+    The children inherit the open file and with it the lock: if this process is killed, whoever comes next
+    waits until the orphaned installer has ended, too.
     """
     path = environment.root / ".environments" / f"{environment.name}.lock"
     path.parent.mkdir(exist_ok=True)
@@ -69,7 +73,8 @@ def _alone(environment: Environment, say: Say) -> Iterator[TextIO]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            say(f"Waiting for another set-up of the {environment.name} environment (process {lock.read().strip()}).")
+            holder = lock.read().strip()
+            say(f"Waiting for another set-up of the {environment.name} environment (process {holder}).")
             fcntl.flock(lock, fcntl.LOCK_EX)
         lock.seek(0)
         lock.truncate()
@@ -147,7 +152,8 @@ class _Installation:
         """Gives uv a cache within the repository where the home folder can't be written."""
         if "UV_CACHE_DIR" in self.variables:
             return
-        base = Path(self.variables.get("XDG_CACHE_HOME") or Path(self.variables.get("HOME") or "/nonexistent", ".cache"))
+        home = self.variables.get("HOME") or "/nonexistent"
+        base = Path(self.variables.get("XDG_CACHE_HOME") or f"{home}/.cache")
         try:
             base.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=base):
@@ -166,9 +172,8 @@ class _Installation:
         if not own.exists():
             pinned = root / "environments" / "uv.txt"
             self.say("  Fetching the installer, uv.")
-            self._command(
-                [str(self.environment.python), "-I", "-m", "pip", "install", "--quiet", "--requirement", str(pinned)]
-            )
+            pip = [str(self.environment.python), "-I", "-m", "pip"]
+            self._command([*pip, "install", "--quiet", "--requirement", str(pinned)])
         return own
 
     def _install_requirements(self) -> None:
@@ -199,6 +204,6 @@ class _Installation:
         except subprocess.CalledProcessError as error:
             raise WorkbookError(
                 f"{self.environment.path.name} could not be set up.",
-                why=f"{Path(command[0]).name} ended with exit code {error.returncode}; its own words stand above.",
+                why=f"{Path(command[0]).name} ended with exit code {error.returncode}; its words stand above.",
                 next_step="Run the same command again: it begins where nothing is half-done.",
             ) from error

@@ -23,7 +23,7 @@ import importlib.util, json, os, sys
 print(json.dumps({
     "executable": os.path.realpath(getattr(sys, "_base_executable", sys.executable)),
     "version": list(sys.version_info[:3]),
-    "venv": importlib.util.find_spec("venv") is not None and importlib.util.find_spec("ensurepip") is not None,
+    "venv": all(importlib.util.find_spec(name) for name in ("venv", "ensurepip")),
 }))
 """
 

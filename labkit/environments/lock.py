@@ -12,7 +12,7 @@ from labkit.environments.environment import Environment
 from labkit.errors import WorkbookError
 
 COMES_WITH_TORCH = re.compile(r"(nvidia-|cuda-|triton$)")
-"""What only a CUDA build of torch requires: it brings them by itself, and machines without a GPU do without."""
+"""What only a CUDA build of torch requires, and brings along; machines without a GPU do without."""
 
 
 def lock(name: str, *, root: Path, uv: Path, upgrade: bool = False) -> bool:
@@ -35,7 +35,7 @@ def lock(name: str, *, root: Path, uv: Path, upgrade: bool = False) -> bool:
     folder = root / "environments"
     source = folder / f"{name}.in"
     if not source.exists():
-        raise WorkbookError(f"There is no environments/{name}.in.", next_step="Write the direct requirements there.")
+        raise WorkbookError(f"There is no environments/{name}.in.", next_step="Write what it requires there.")
     pinned = folder / f"{name}.txt"
     before = pinned.read_text() if pinned.exists() else ""
     # Wheels of this machine alone have other hashes than the index's: only the index itself is asked.
@@ -57,7 +57,9 @@ def lock(name: str, *, root: Path, uv: Path, upgrade: bool = False) -> bool:
         )
         after = without_cuda(draft.read_text())
     except subprocess.CalledProcessError as error:
-        raise WorkbookError(f"environments/{name}.in could not be pinned.", why="uv says above why not.") from error
+        raise WorkbookError(
+            f"environments/{name}.in could not be pinned.", why="uv says above why."
+        ) from error
     finally:
         draft.unlink(missing_ok=True)
     if after != before:
@@ -66,7 +68,7 @@ def lock(name: str, *, root: Path, uv: Path, upgrade: bool = False) -> bool:
 
 
 def without_cuda(pins: str) -> str:
-    """Leaves out what comes along with a CUDA torch, and torch's hashes: its builds differ from place to place."""
+    """Leaves out what comes along with a CUDA torch, and torch's hashes: its builds differ."""
     blocks = re.split(r"(?m)^(?=[A-Za-z0-9])", pins)
     kept = [block for block in blocks if not COMES_WITH_TORCH.match(block.split("==")[0])]
     return "".join(_without_hashes(block) if block.startswith("torch==") else block for block in kept)
