@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from IPython.display import HTML, display
 
-from autograder.check import Event, run_checks
+from autograder.checking import Event, run_checks
 from autograder.display import report_html
 from autograder.loading import load_rubric
 from autograder.results import Outcome, Report

@@ -1,6 +1,6 @@
 """The pytest plugin under every check: it turns tests into outcomes and sends them out one by one.
 
-It runs in a process of its own (`autograder.check` starts it), and only JSON lines leave that process:
+It runs in a process of its own (`autograder.checking` starts it), and only JSON lines leave that process:
 `{"started": check}`, `{"progress": check, "message": ..., "seconds_left": ...}` and `{"outcome": {...}}`.
 """
 
@@ -37,7 +37,7 @@ class TooLong(Exception):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """What `autograder.check` hands in."""
+    """What `autograder.checking` hands in."""
     group = parser.getgroup("workbook")
     group.addoption("--work", type=Path, help="the learner's folder of the assignment")
     group.addoption("--events", type=int, help="the file descriptor that outcomes are written to")
@@ -47,7 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marks and, when `autograder.check` started us, the runner."""
+    """Register the marks and, when `autograder.checking` started us, the runner."""
     for mark in ("points(maximum, hints)", "after(*tests)", "needs(*resources)", "hidden"):
         config.addinivalue_line("markers", f"{mark}: see autograder.rubric")
     if config.getoption("--work") is not None:

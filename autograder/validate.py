@@ -17,7 +17,7 @@ from pathlib import Path
 
 import autograder
 import labkit
-from autograder.check import run_checks
+from autograder.checking import run_checks
 from autograder.loading import Rubric, load_rubric
 from autograder.results import Outcome, Report
 from labkit.course import Lab

@@ -15,7 +15,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from autograder.check import Event, Progress, Started, run_checks
+from autograder.checking import Event, Progress, Started, run_checks
 from autograder.display import number, summary
 from autograder.loading import Rubric, load_rubric
 from autograder.results import Outcome, Report
