@@ -53,6 +53,7 @@ class Kind:
     timeout: float = 10.0
 
     def __post_init__(self) -> None:
+        """Refuse what makes no sense."""
         if not self.bodies:
             raise WorkbookError(
                 f"The request kind {self.name!r} has no bodies.",
@@ -213,7 +214,8 @@ def checked_url(url: str, schemes: Sequence[str]) -> str:
         usable = False
     if not usable or any(sign.isspace() for sign in url):
         raise WorkbookError(
-            f"{url!r} is no address to send {schemes[0]} requests to.", next_step=f"Give one such as {example}."
+            f"{url!r} is no address to send {schemes[0]} requests to.",
+            next_step=f"Give one such as {example}.",
         )
     return url
 

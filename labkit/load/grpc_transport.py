@@ -31,7 +31,9 @@ class GrpcTransport:
         self._address = urlsplit(url)
         self._kinds = kinds
         self._bodies = [[base64.b64decode(body) for body in kind["bodies"]] for kind in kinds]
-        self._metadata = [[(name.lower(), value) for name, value in kind["headers"].items()] for kind in kinds]
+        self._metadata = [
+            [(name.lower(), value) for name, value in kind["headers"].items()] for kind in kinds
+        ]
         self._expected = [frozenset(kind["expected"]) for kind in kinds]
         self._timeouts = [float(kind["timeout"]) for kind in kinds]
         self._ledger = ledger

@@ -78,7 +78,7 @@ class HttpTransport:
         port = self._address.port or (443 if self._tls else 80)
         try:
             await loop.create_connection(
-                lambda: Connection(self), self._address.hostname, port, ssl=self._tls
+                lambda: Connection(self), str(self._address.hostname), port, ssl=self._tls
             )
         except (OSError, ssl.SSLError):
             index = self._next_waiting()
@@ -279,7 +279,7 @@ class Connection(asyncio.Protocol):
                 self._finish(reusable=False)
         return False
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, _error: Exception | None) -> None:
         """Asyncio: the connection is gone, and with it what was on its way."""
         if self._index != NO_REQUEST:
             self._end(Outcome.BROKEN)
@@ -296,7 +296,11 @@ def request_messages(address: SplitResult, kind: Mapping[str, Any]) -> list[byte
     messages = []
     for encoded in kind["bodies"]:
         body = base64.b64decode(encoded)
-        headers = {"Host": address.netloc.rpartition("@")[2], "Accept": "*/*", "User-Agent": "workbook-measure"}
+        headers = {
+            "Host": address.netloc.rpartition("@")[2],
+            "Accept": "*/*",
+            "User-Agent": "workbook-measure",
+        }
         if body or kind["method"].upper() in ("POST", "PUT", "PATCH"):
             headers |= {"Content-Length": str(len(body)), "Content-Type": "application/json"}
         lines = [f"{name}: {value}" for name, value in headers.items() if name.lower() not in given]

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,10 @@ from labkit.load.schedule import NANOSECONDS, Schedule
 from labkit.load.transport import Ledger
 
 try:
-    from uvloop import new_event_loop
-except ImportError:  # no uvloop on this platform
-    from asyncio import new_event_loop
+    import uvloop
+except ImportError:  # there is none for this platform
+    uvloop = None
+
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -36,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     plan_path, recording_path = map(Path, arguments)
     plan = json.loads(plan_path.read_text())
     gc.disable()
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop if uvloop else None) as runner:
         recording = runner.run(record(plan))
     recording.save(recording_path)
     return 0
@@ -54,11 +56,17 @@ async def record(plan: Mapping[str, Any]) -> Recording:
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     await transport.open()
     loop = asyncio.get_running_loop()
-    loop.add_reader(sys.stdin.fileno(), lambda: (loop.remove_reader(sys.stdin.fileno()), pacer.stop()))
+    told_to_stop = sys.stdin.fileno()
+
+    def stop() -> None:
+        loop.remove_reader(told_to_stop)
+        pacer.stop()
+
+    loop.add_reader(told_to_stop, stop)
     try:
         await pacer.run()
     finally:
-        loop.remove_reader(sys.stdin.fileno())
+        loop.remove_reader(told_to_stop)
         await transport.close()
     sent = pacer.sent
     return Recording(
@@ -124,9 +132,5 @@ def report(ledger: Ledger, sent: int) -> None:
         "finished": ledger.finished,
         "misses": ledger.misses,
     }
-    try:
+    with suppress(OSError):  # nobody reads any more; the end of standard input ends the run
         os.write(sys.stdout.fileno(), (json.dumps(line) + "\n").encode())
-    except OSError:
-        pass  # nobody reads any more; the end of standard input ends the run
-
-

@@ -121,14 +121,15 @@ class Recording:
 
     def measured(self) -> Recording:
         """The recording without its warm-up and without requests that an interruption cut off."""
-        return self._rows((self.intended_ns >= self.warmup * 1e9) & (self.outcome != Outcome.UNFINISHED))
+        return self._rows(self._counted)
 
     def _rows(self, chosen: NDArray[np.bool_]) -> Recording:
         return replace(self, **{name: getattr(self, name)[chosen] for name in ROWS})
 
     @property
     def _counted(self) -> NDArray[np.bool_]:
-        return (self.intended_ns >= self.warmup * 1e9) & (self.outcome != Outcome.UNFINISHED)
+        counted: NDArray[np.bool_] = self.intended_ns >= self.warmup * 1e9
+        return counted & (self.outcome != Outcome.UNFINISHED)
 
     @property
     def requests(self) -> int:
@@ -213,9 +214,11 @@ class Recording:
                 raise ValueError(f"{path} is a recording of another version.")
             joined = archive["answer_bytes"].tobytes()
             ends = np.cumsum(archive["answer_sizes"]).tolist()
-            answers = tuple(
-                joined[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)
-            ) if ends else ()
+            answers = (
+                tuple(joined[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True))
+                if ends
+                else ()
+            )
             return cls(
                 **plain | {"kinds": tuple(plain["kinds"])},
                 answers=answers,

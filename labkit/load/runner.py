@@ -135,9 +135,7 @@ def _no_recording(code: int, errors: str) -> WorkbookError:
     )
 
 
-def check_answers(
-    recording: Recording, checks: list[Check | None], bodies: list[object]
-) -> Recording:
+def check_answers(recording: Recording, checks: list[Check | None], bodies: list[object]) -> Recording:
     """Turn each answer that its kind's check finds wrong into a miss.
 
     Args:

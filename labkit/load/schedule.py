@@ -40,6 +40,7 @@ class Schedule:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        """Refuse what makes no sense."""
         if not (self.rate > 0 and self.end_rate > 0 and self.seconds > 0 and self.warmup >= 0):
             raise WorkbookError(
                 f"A load of {self.rate:g} requests/s for {self.seconds:g} s "
