@@ -28,7 +28,6 @@ except ImportError:  # there is none for this platform
     uvloop = None
 
 
-
 def main(arguments: Sequence[str]) -> int:
     """Run the plan of the first argument's file and write the recording to the second's.
 
