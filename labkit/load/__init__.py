@@ -3,7 +3,7 @@
 Requests are sent when they are due, however slowly the server answers, from a process of its own; latency
 counts from the intended send time; the generator's own lag is measured beside it.
 
-    from labkit.load import HttpClient, Kind, Schedule, longest_stall, run
+    from labkit.load import HttpClient, Kind, Schedule, longest_stall, plot, preflight, run
     from labkit.slo import Objective, judge
 
     client = HttpClient(
@@ -14,13 +14,17 @@ counts from the intended send time; the generator's own lag is measured beside i
             Kind(name="health", rate=20, path="/health"),
         ],
     )
+    preflight(client)  # says at once what would spoil the run
     recording = run(Schedule.poisson(200, seconds=30, seed=1), client)
     print(judge(recording.only("single"), Objective(milliseconds=100, quantile=0.99)).summary)
     print(longest_stall(recording, "health").milliseconds)
+    plot(recording, limit_ms=100)
 """
 
 from labkit.load.clients import Client, GrpcClient, HttpClient, Kind
 from labkit.load.outcomes import Outcome
+from labkit.load.plots import Plot, describe, plot
+from labkit.load.preflight import preflight
 from labkit.load.recording import Recording, Stall, longest_stall
 from labkit.load.runner import Progress, run
 from labkit.load.schedule import Schedule
@@ -31,10 +35,14 @@ __all__ = [
     "HttpClient",
     "Kind",
     "Outcome",
+    "Plot",
     "Progress",
     "Recording",
     "Schedule",
     "Stall",
+    "describe",
     "longest_stall",
+    "plot",
+    "preflight",
     "run",
 ]

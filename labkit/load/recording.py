@@ -128,8 +128,9 @@ class Recording:
 
     @property
     def _counted(self) -> NDArray[np.bool_]:
-        counted: NDArray[np.bool_] = self.intended_ns >= self.warmup * 1e9
-        return counted & (self.outcome != Outcome.UNFINISHED)
+        counted: NDArray[np.bool_] = self.outcome != Outcome.UNFINISHED
+        counted &= self.intended_ns >= self.warmup * 1e9
+        return counted
 
     @property
     def requests(self) -> int:

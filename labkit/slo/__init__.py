@@ -12,15 +12,23 @@ decision = measure_until_decided(
 )
 """
 
+from labkit.slo.cost import Cost, Day, Fleet, Price, cost_of, judge_cost, price_of
 from labkit.slo.judge import judge, judge_availability
 from labkit.slo.objectives import AvailabilityObjective, Objective
 from labkit.slo.retries import Decision, measure_until_decided
 
 __all__ = [
     "AvailabilityObjective",
+    "Cost",
+    "Day",
     "Decision",
+    "Fleet",
     "Objective",
+    "Price",
+    "cost_of",
     "judge",
     "judge_availability",
+    "judge_cost",
     "measure_until_decided",
+    "price_of",
 ]
