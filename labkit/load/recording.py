@@ -155,6 +155,12 @@ class Recording:
         return self.requests / self.measured_seconds if self.measured_seconds else 0.0
 
     @property
+    def sent_rate(self) -> float:
+        """Requests that the generator got to per second, warm-up included."""
+        last = int(self.dispatched_ns[-1]) if len(self) else 0
+        return len(self) / (last / 1e9) if last > 0 else 0.0
+
+    @property
     def latency_ms(self) -> NDArray[np.float64]:
         """Milliseconds from the intended send time to the whole answer; infinite for a miss."""
         counted = self._counted

@@ -9,7 +9,8 @@ Methodology 24, with their correction by Student's t for the number of windows).
 
 Few misses say little about how they cluster. Towards a pass, as if one further cluster had been seen, a
 design effect is mixed in that a cause recurring `RECURRENCES` times a run at the allowed share of misses
-would have. No measurement can rule out a cause that does not show up while it lasts: the bounds hold for
+would have; and where near misses are known, their own design effect if that is larger: a queue that is often half
+full shows how its rare long waits will cluster. No measurement can rule out a cause that does not show up while it lasts: the bounds hold for
 those that recur at least some twenty times in it (`rarest_cause_seconds`). The simulations in
 tests/labkit/slo/test_bounds.py and `python -m benchmarks.bounds` show how well.
 """
@@ -17,11 +18,12 @@ tests/labkit/slo/test_bounds.py and `python -m benchmarks.bounds` show how well.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 # Misses are counted in so many windows a run, to see causes that last shorter or longer; the scale on which
 # they scatter most counts.
@@ -46,23 +48,30 @@ class ShareBounds(NamedTuple):
     effective_upper: float
 
 
-def share_bounds(runs: Sequence[NDArray[np.bool_]], *, allowed: float, confidence: float) -> ShareBounds:
+def share_bounds(
+    runs: Sequence[NDArray[np.bool_]],
+    *,
+    allowed: float,
+    confidence: float,
+    near: Sequence[NDArray[np.bool_]] = (),
+) -> ShareBounds:
     """Bound the share of misses that a service has in the long run.
 
     Args:
         runs: For each run, whether each request was a miss, in the order in which they were due.
         allowed: The share that is to be judged; 0.01 for a p99.
         confidence: Of each bound on its own, such as 0.99.
+        near: For each run, whether each request was a miss or nearly one.
     """
     total = sum(len(run) for run in runs)
     misses = int(sum(np.count_nonzero(run) for run in runs))
     if not total:
         return ShareBounds(0.0, 1.0, 0.0, 0.0)
     seen = design_effect(runs, confidence)
-    assumed = (
-        max(seen, _with_one_more_cluster(seen, misses, total * allowed))
-        if misses
-        else (_with_one_more_cluster(seen, 0, total * allowed))
+    assumed = max(
+        seen,
+        design_effect(near, confidence) if near else 1.0,
+        _with_one_more_cluster(seen, misses, total * allowed),
     )
     return ShareBounds(
         lower=lowest_share(misses / seen, total / seen, confidence),
@@ -85,9 +94,14 @@ def design_effect(runs: Sequence[NDArray[np.bool_]], confidence: float) -> float
         if len(counts) < min(WINDOWS) // 2:
             continue
         ratio = counts.var(ddof=1) / (size * share * (1 - share))
-        few_windows = stats.t.ppf(confidence, len(counts) - 1) / stats.norm.ppf(confidence)
-        largest = max(largest, float(ratio * few_windows**2))
+        largest = max(largest, float(ratio) * _for_few_windows(len(counts), confidence))
     return largest
+
+
+@cache
+def _for_few_windows(windows: int, confidence: float) -> float:
+    """Korn and Graubard's correction: a scatter estimated from few windows is itself uncertain."""
+    return float((special.stdtrit(windows - 1, confidence) / special.ndtri(confidence)) ** 2)
 
 
 def _per_window(run: NDArray[np.bool_], size: int) -> NDArray[np.int64]:
@@ -109,14 +123,14 @@ def highest_share(misses: float, requests: float, confidence: float) -> float:
     """The upper bound of Clopper and Pearson, for counts that need not be whole."""
     if misses >= requests:
         return 1.0
-    return float(stats.beta.ppf(confidence, misses + 1, requests - misses))
+    return float(special.betaincinv(misses + 1, requests - misses, confidence))
 
 
 def lowest_share(misses: float, requests: float, confidence: float) -> float:
     """The lower bound of Clopper and Pearson, for counts that need not be whole."""
     if misses <= 0:
         return 0.0
-    return float(stats.beta.ppf(1 - confidence, misses, requests - misses + 1))
+    return float(special.betaincinv(misses, requests - misses + 1, 1 - confidence))
 
 
 def quantile_levels(bounds: ShareBounds, *, allowed: float, confidence: float) -> tuple[float, float]:

@@ -22,6 +22,9 @@ from labkit.slo.bounds import (
 from labkit.slo.objectives import AvailabilityObjective, Objective
 from labkit.verdicts import Judgement, Tier, Verdict
 
+# From this part of the limit on, an answer is nearly late.
+NEAR = 0.5
+
 Recordings = Recording | Sequence[Recording]
 
 
@@ -39,15 +42,19 @@ def judge(
         tier: What the service ran on.
         looks: How many times the same data are judged while it grows; the confidence is shared among them.
     """
-    runs = [run.measured() for run in _several(recordings)]
+    whole = _several(recordings)
+    runs = [run.measured() for run in whole]
     limit = objective.milliseconds
     late = [run.latency_ms > limit for run in runs]
     surely_late = [_late_by_the_server(run, limit) for run in runs]
     confidence = 1 - (1 - objective.confidence) / looks
-    bounds = _bounds(late, surely_late, objective.allowed, confidence)
+    near = [run.latency_ms > limit * NEAR for run in runs]
+    bounds = share_bounds(late, allowed=objective.allowed, confidence=confidence, near=near)
+    fewest = share_bounds(surely_late, allowed=objective.allowed, confidence=confidence)
+    bounds = bounds._replace(lower=fewest.lower, effective_lower=fewest.effective_lower)
     latency = np.sort(np.concatenate([run.latency_ms for run in runs])) if runs else np.array([])
     lower, upper = _quantile_bounds(latency, bounds, objective, confidence)
-    doubt = doubts(runs, objective)
+    doubt = doubts(whole, objective)
     verdict = Verdict.INCONCLUSIVE if doubt else _verdict(bounds, objective.allowed)
     if verdict is Verdict.PASSED:
         upper = min(upper, limit)
@@ -89,11 +96,12 @@ def judge_availability(
         looks: How many times the same data are judged while it grows.
     """
     objective = objective or AvailabilityObjective()
-    runs = [run.measured() for run in _several(recordings)]
+    whole = _several(recordings)
+    runs = [run.measured() for run in whole]
     missed = [run.outcome != Outcome.OK for run in runs]
     confidence = 1 - (1 - objective.confidence) / looks
-    bounds = _bounds(missed, missed, objective.allowed, confidence)
-    doubt = doubts(runs, objective)
+    bounds = share_bounds(missed, allowed=objective.allowed, confidence=confidence)
+    doubt = doubts(whole, objective)
     verdict = Verdict.INCONCLUSIVE if doubt else _verdict(bounds, objective.allowed)
     requests, misses = sum(len(run) for run in runs), int(sum(np.count_nonzero(each) for each in missed))
     share = 1 - misses / requests if requests else math.nan
@@ -102,7 +110,7 @@ def judge_availability(
         Verdict.FAILED: f"at most {_percent(1 - bounds.lower)}",
     }.get(verdict, f"between {_percent(1 - bounds.upper)} and {_percent(1 - bounds.lower)}")
     summary = doubt or (
-        f"{_percent(share)} answered, {bound} ({objective.confidence:.4g} confidence); "
+        f"{_percent(share)} answered, {bound} ({100 * objective.confidence:.4g} %); "
         f"{misses:,} of {requests:,} missed"
     )
     facts = {
@@ -116,23 +124,26 @@ def judge_availability(
 
 def doubts(runs: Sequence[Recording], objective: Objective | AvailabilityObjective) -> str:
     """Why nothing can be said from these runs, whatever they measured; empty if there is no reason."""
-    if any(run.gave_up for run in runs):
-        asked = max(run.rate for run in runs)
-        return f"This machine could not send {asked:,.0f} requests/s: the generator fell two seconds behind"
-    requests = sum(len(run) for run in runs)
+    for run in runs:
+        if run.gave_up:
+            return (
+                f"This machine can't send {run.rate:,.0f} requests/s: it sent some {run.sent_rate:,.0f} a second "
+                "and fell two seconds behind. Lower the rate, or measure from a faster machine"
+            )
+    requests = sum(run.requests for run in runs)
     if any(run.interrupted for run in runs):
         return (
             f"Interrupted after {sum(run.measured_seconds for run in runs):.1f} s and {requests:,} requests"
         )
     if requests < FEWEST_REQUESTS:
         return f"Only {requests} requests were measured: too few to say anything"
-    lag = max(run.lag_quantile_ms() for run in runs if len(run))
+    lag = max(run.lag_quantile_ms() for run in runs if run.requests)
     if lag > objective.lag_limit:
         return (
             f"The load generator was up to {lag:.1f} ms late itself (p99; limit {objective.lag_limit:g} ms): "
             "this machine is too busy to measure on"
         )
-    unread = sum(int(np.count_nonzero(run.answer == ANSWER_LEFT_OUT)) for run in runs)
+    unread = sum(int(np.count_nonzero(run.measured().answer == ANSWER_LEFT_OUT)) for run in runs)
     if unread:
         return f"{unread:,} answers were not checked: there were too many different ones to keep"
     return ""
@@ -150,15 +161,6 @@ def _late_by_the_server(run: Recording, limit: float) -> NDArray[np.bool_]:
         excused = touched & (run.latency_ms - (end - start) / 1e6 <= limit)
         late &= ~excused
     return late
-
-
-def _bounds(
-    most: list[NDArray[np.bool_]], fewest: list[NDArray[np.bool_]], allowed: float, confidence: float
-) -> ShareBounds:
-    """The upper bound of the most misses that can be meant, the lower of the fewest."""
-    upper = share_bounds(most, allowed=allowed, confidence=confidence)
-    lower = share_bounds(fewest, allowed=allowed, confidence=confidence)
-    return upper._replace(lower=lower.lower, effective_lower=lower.effective_lower)
 
 
 def _verdict(bounds: ShareBounds, allowed: float) -> Verdict:

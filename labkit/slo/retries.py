@@ -50,12 +50,13 @@ def measure_until_decided(
         recording = measure(len(recordings))
         recordings.append(recording)
         one = recording if kind is None else recording.only(kind)
-        doubtful = bool(doubts([one.measured()], objective))
+        doubtful = bool(doubts([one], objective))
         if not doubtful:
             sound.append(one)
         judgement = _judge([one] if doubtful else sound, objective, tier, tries)
         judgement.measured["tries"] = len(recordings)
-        if judgement.verdict is not Verdict.INCONCLUSIVE or recording.interrupted or len(recordings) >= tries:
+        hopeless = recording.interrupted or recording.gave_up
+        if judgement.verdict is not Verdict.INCONCLUSIVE or hopeless or len(recordings) >= tries:
             return Decision(judgement, recordings)
 
 
