@@ -154,8 +154,10 @@ class Connection(asyncio.Protocol):
         "_body",
         "_by_length",
         "_complete",
+        "_headed",
         "_index",
         "_last",
+        "_lasting",
         "_parser",
         "_pool",
         "_received",
@@ -178,7 +180,9 @@ class Connection(asyncio.Protocol):
         self._received = 0
         self._retry_after = b""
         self._by_length = False
+        self._headed = False
         self._complete = False
+        self._lasting = False
 
     def send(self, index: int, message: bytes) -> None:
         """Put one request on the wire."""
@@ -216,7 +220,7 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         if self._complete:
-            self._finish(reusable=self._parser.should_keep_alive())
+            self._finish(reusable=self._lasting)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Httptools: one header."""
@@ -228,9 +232,11 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """Httptools: the headers are whole; to HEAD, no body follows them."""
+        self._headed = self._parser.get_status_code() >= 200
         kind = self._pool.ledger.kind[self._index]
-        if self._pool.heads_only[kind]:
+        if self._headed and self._pool.heads_only[kind]:
             self._complete = True
+            self._lasting = True
 
     def on_body(self, body: bytes) -> None:
         """Httptools: a part of the body."""
@@ -241,6 +247,7 @@ class Connection(asyncio.Protocol):
         """Httptools: the answer is whole, unless it only said that one is to come (1xx)."""
         if self._parser.get_status_code() >= 200:
             self._complete = True
+            self._lasting = self._parser.should_keep_alive()
         else:
             self._body.clear()
             self._by_length = False
@@ -270,13 +277,8 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Asyncio: the server has closed its side, which ends an answer that gave no length."""
-        if self._index != NO_REQUEST and self._received and not self._by_length:
-            try:
-                status = self._parser.get_status_code()
-            except httptools.HttpParserError:
-                status = 0
-            if status >= 200:
-                self._finish(reusable=False)
+        if self._index != NO_REQUEST and self._headed and not self._by_length:
+            self._finish(reusable=False)
         return False
 
     def connection_lost(self, _error: Exception | None) -> None:

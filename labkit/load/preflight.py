@@ -12,10 +12,11 @@ import httpx
 
 from labkit.errors import WorkbookError
 from labkit.load.clients import Client, GrpcClient, HttpClient, Kind
-from labkit.load.http_transport import seconds_to_wait
+from labkit.load.http_transport import seconds_to_wait, tls_context
 
 TRIES = 3
 PAUSE_SECONDS = 0.2
+HANDSHAKE_SECONDS = 0.5
 
 
 def preflight(client: Client) -> None:
@@ -25,12 +26,13 @@ def preflight(client: Client) -> None:
         WorkbookError: If a kind is not answered as expected: nothing that a load measured would count.
     """
     for kind in client.kinds:
+        give_up = time.monotonic() + kind.timeout
         for left in reversed(range(TRIES)):
             try:
                 _once(client, kind)
                 break
             except WorkbookError:
-                if not left:
+                if not left or time.monotonic() > give_up:
                     raise
                 time.sleep(PAUSE_SECONDS)
 
@@ -58,6 +60,8 @@ def _http_once(client: HttpClient, kind: Kind) -> None:
             trust_env=False,
         )
     except httpx.TimeoutException:
+        if url.startswith("https://") and not _speaks_tls(url):
+            raise _no_tls(url, "the handshake came to nothing") from None
         raise WorkbookError(
             f"{url} did not answer within {kind.timeout:g} s.",
             why="The connection stands or was not refused, but no whole answer came.",
@@ -79,11 +83,7 @@ def _no_connection(url: str, error: Exception) -> WorkbookError:
             next_step="Trust its issuer (SSL_CERT_FILE), or measure with --insecure.",
         )
     if "SSL" in words.upper() or "TLS" in words.upper():
-        return WorkbookError(
-            f"{url} does not speak TLS.",
-            why=_short(words),
-            next_step=f"Try {url.replace('https://', 'http://', 1)}.",
-        )
+        return _no_tls(url, words)
     if "Name or service" in words or "getaddrinfo" in words or "name resolution" in words:
         return WorkbookError(
             f"There is no host of the name in {url}.", next_step="Look at the address for a slip."
@@ -92,6 +92,14 @@ def _no_connection(url: str, error: Exception) -> WorkbookError:
         f"Nothing answers at {url}.",
         why=f"{_short(words)}.",
         next_step="Start the server, or look at host and port.",
+    )
+
+
+def _no_tls(url: str, why: str) -> WorkbookError:
+    return WorkbookError(
+        f"{url} does not speak TLS.",
+        why=f"{_short(why)}.",
+        next_step=f"Try {url.replace('https://', 'http://', 1)}.",
     )
 
 
@@ -110,14 +118,15 @@ def _broken(url: str, error: Exception) -> WorkbookError:
 
 
 def _speaks_tls(url: str) -> bool:
-    """Whether a TLS greeting is answered with a TLS record."""
+    """Whether a TLS handshake with this address comes about."""
     parts = httpx.URL(url)
-    # The shortest record that a TLS server must answer, if only with an alert: a malformed ClientHello.
-    greeting = b"\x16\x03\x01\x00\x04\x01\x00\x00\x00"
+    port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
-        with socket.create_connection((parts.host, parts.port or 80), timeout=1) as connection:
-            connection.sendall(greeting)
-            return connection.recv(1) in (b"\x15", b"\x16")
+        with (
+            socket.create_connection((parts.host, port), timeout=HANDSHAKE_SECONDS) as connection,
+            tls_context(verify=False).wrap_socket(connection),
+        ):
+            return True
     except OSError:
         return False
 
