@@ -1,0 +1,1 @@
+"""The project's own figures: `python -m benchmarks` prints them in one table."""
