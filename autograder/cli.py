@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from autograder.commands import check, progress, validate
+from autograder.commands import check, measure, progress, validate
 from labkit.errors import WorkbookError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("check")(check.check)
+app.add_typer(measure.app, name="measure")
 app.command("progress")(progress.progress)
 app.command("validate")(validate.validate)
 
