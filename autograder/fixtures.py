@@ -51,9 +51,15 @@ def work(submitted: Path, scratch: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(work: Path, request: pytest.FixtureRequest, lab_name: str) -> Generator[Served, None, None]:
+def logs(request: pytest.FixtureRequest) -> Path:
+    """Where servers' logs are kept."""
+    folder: Path = request.config.getoption("--logs")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(work: Path, logs: Path, lab_name: str) -> Generator[Served, None, None]:
     """The learner's `serve.py`, started once for all checks."""
-    logs: Path = request.config.getoption("--logs")
     with Served(work, log=logs / f"{lab_name}.log") as served:
         served.start()
         yield served

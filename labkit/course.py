@@ -59,13 +59,12 @@ class Course:
     @cached_property
     def labs(self) -> list[Lab]:
         """Every lab, in the course's order."""
-        found = [
-            _lab(source)
+        return [
+            _lab(source, match)
             for pattern in ("weeks/week*/source/*.md", "projects/project*/source/*.md")
             for source in sorted(self.root.glob(pattern))
-            if _LAB_FILE.fullmatch(source.name)
+            if (match := _LAB_FILE.fullmatch(source.name))
         ]
-        return [lab for lab in found if lab is not None]
 
     @property
     def assignments(self) -> dict[str, list[Lab]]:
@@ -110,11 +109,8 @@ class Course:
         return chosen or [self.lab(wanted)]
 
 
-def _lab(source: Path) -> Lab | None:
+def _lab(source: Path, match: re.Match[str]) -> Lab:
     folder = source.parent.parent
-    match = _LAB_FILE.fullmatch(source.name)
-    if match is None:
-        return None
     prefix = folder.name.split("_")[0]
     lab_id = f"{prefix}/{match['slug']}" if prefix.startswith("week") else prefix
     return Lab(id=lab_id, assignment=folder.name, name=source.stem, folder=folder)

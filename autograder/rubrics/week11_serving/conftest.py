@@ -1,0 +1,47 @@
+"""What the checks of week 11 share: the model as it was handed out, and what it should answer."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autograder.fixtures import copy_work
+from labkit.models import models_folder
+
+HANDED_OUT = ("model.py", "model.safetensors", "model.pt")
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Held-out images `(1000, 784)`, and the scores `(1000, 10)` that the model gives them."""
+
+    images: np.ndarray
+    scores: np.ndarray
+
+
+@pytest.fixture(scope="session")
+def digits():
+    with np.load(models_folder() / "digits" / "reference.npz", allow_pickle=False) as reference:
+        return Digits(reference["images"], reference["scores"])
+
+
+@pytest.fixture(scope="session")
+def work(submitted, scratch):
+    """A copy of the learner's files with the model as it was handed out."""
+    return lay(submitted, scratch / "work")
+
+
+@pytest.fixture(scope="session")
+def copy_of_work(submitted, scratch):
+    """Makes another copy of the learner's files, under a name, to tamper with."""
+    return lambda name: lay(submitted, scratch / name)
+
+
+def lay(submitted: Path, target: Path) -> Path:
+    """Copy the learner's files to `target` and put the model that was handed out beside them."""
+    copy_work(submitted, target)
+    for name in HANDED_OUT:
+        shutil.copyfile(models_folder() / "digits" / name, target / name)
+    return target
