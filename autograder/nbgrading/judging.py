@@ -6,6 +6,7 @@ is a score. Only plain files go from one step to the next.
 
 from __future__ import annotations
 
+import copy
 import shutil
 import tempfile
 import time
@@ -51,11 +52,13 @@ class Settings:
         runner: Runs the notebooks.
         run_limits: What running one may take.
         limits: How much a submission may hold.
+        run: Whether notebooks are run; by default those whose cells make what is judged.
     """
 
     runner: NotebookRunner = field(default_factory=KernelRunner)
     run_limits: RunLimits = field(default_factory=RunLimits)
     limits: Limits = field(default_factory=Limits)
+    run: bool | None = None
 
 
 @dataclass
@@ -222,12 +225,9 @@ class _Unit:
         except Unreadable as error:
             return _fresh(original), record.model_copy(update={"problems": [error.problem], "seconds": spent})
         problems: list[Problem] = []
-        if has_exercise(original):
+        if self.settings.run if self.settings.run is not None else needs_run(original):
             with self._phase(lab, "run", spent):
-                for cell in notebook.cells:
-                    if cell.cell_type == "code":
-                        cell.outputs, cell.execution_count = [], None
-                ran = self.settings.runner.run(notebook, work, self.settings.run_limits)
+                ran = self.settings.runner.run(to_run(notebook), work, self.settings.run_limits)
             notebook = _with_outputs(notebook, ran.notebook)
             problems = [ran.problem] if ran.problem else []
         make_harmless(notebook)
@@ -324,12 +324,27 @@ class _Unit:
             spent[phase] = round(time.monotonic() - clock, 3)
 
 
-def has_exercise(released: NotebookNode) -> bool:
+def needs_run(released: NotebookNode) -> bool:
     """Whether cells of the notebook make what is judged; else the files are all that counts."""
+    said = released.metadata.get("workbook", {}).get("run")
+    if said is not None:
+        return bool(said)
     return any(
         cell.cell_type == "code" and cell.metadata.get("nbgrader", {}).get("solution")
         for cell in released.cells
     )
+
+
+def to_run(notebook: NotebookNode) -> NotebookNode:
+    """A copy without outputs that asks for the short form of demonstrations where there is one."""
+    copied: NotebookNode = copy.deepcopy(notebook)
+    for cell in copied.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    tagged = [at for at, cell in enumerate(copied.cells) if "parameters" in cell.metadata.get("tags", [])]
+    if tagged and "FAST" in copied.cells[tagged[0]].source:
+        copied.cells.insert(tagged[0] + 1, nbformat.v4.new_code_cell("FAST = True", id="grading-fast"))
+    return copied
 
 
 def _fresh(original: NotebookNode) -> NotebookNode:
