@@ -88,6 +88,14 @@ class Served:
                     received += chunk
                     if len(received) > ANSWER_BYTES:
                         raise WorkFault(f"{asked} answered with more than {ANSWER_BYTES >> 20} MiB.")
+                moved = response.next_request
+                if (
+                    method == "GET"
+                    and moved
+                    and moved.url.netloc == response.url.netloc
+                    and not path.endswith("/")
+                ):
+                    return self.request(method, moved.url.path, body, headers)  # as Prometheus and probes do
                 return Answer(response.status_code, received, asked)
         except httpx.TimeoutException as error:
             raise WorkFault(

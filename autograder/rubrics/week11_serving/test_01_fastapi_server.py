@@ -35,7 +35,9 @@ def test_requests_needed(submitted):
     """knows how many requests a promise needs"""
     file = submitted / "answers.json"
     if not file.is_file():
-        raise WorkFault("No answer is recorded yet.", next_step="Run the cell that records your function's values.")
+        raise WorkFault(
+            "No answer is recorded yet.", next_step="Run the cell that records your function's values."
+        )
     try:
         answers = json.loads(file.read_text())
         given = [answers["p99"], answers["availability_999"]]
