@@ -78,7 +78,14 @@ ANSWERS = {
 
 
 def _marks(name: str, **more: object) -> dict[str, object]:
-    marks = {"schema_version": 3, "grade_id": name, "grade": False, "locked": False, "solution": False, "task": False}
+    marks = {
+        "schema_version": 3,
+        "grade_id": name,
+        "grade": False,
+        "locked": False,
+        "solution": False,
+        "task": False,
+    }
     return {"nbgrader": {**marks, **more}}
 
 
@@ -98,7 +105,13 @@ def _notebook(*cells: nbformat.NotebookNode) -> nbformat.NotebookNode:
 def _files_notebook() -> nbformat.NotebookNode:
     checks = [("lines", 4), ("order", 2), ("measured", 3), ("secret", 1)]
     cells = [
-        _code(f'check("week99/four_lines", "{name}")', f"week99-four_lines-{name}", grade=True, locked=True, points=worth)
+        _code(
+            f'check("week99/four_lines", "{name}")',
+            f"week99-four_lines-{name}",
+            grade=True,
+            locked=True,
+            points=worth,
+        )
         for name, worth in checks
     ]
     return _notebook(

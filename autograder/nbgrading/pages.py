@@ -31,7 +31,8 @@ def put_outcomes(notebook: NotebookNode, lab: Lab, report: Report) -> None:
         if cell.cell_type != "code" or not cell.metadata.get("nbgrader", {}).get("grade"):
             continue
         found = outcomes_of(lab, cell.metadata.nbgrader.grade_id, report)
-        part = report.model_copy(update={"outcomes": found})
+        seconds = sum(outcome.seconds for outcome in found)
+        part = report.model_copy(update={"outcomes": found, "seconds": seconds})
         data = {"text/html": report_html(part), "text/plain": "\n".join(map(_line, found))}
         cell.metadata["workbook"] = {
             "title": " · ".join(outcome.title for outcome in found),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -11,10 +11,10 @@ from nbformat import NotebookNode
 from nbgrader.api import Grade, Gradebook, MissingEntry, SubmittedNotebook
 from nbgrader.preprocessors import AssignLatePenalties
 from nbgrader.utils import compute_checksum
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError
 
 from autograder.nbgrading.pages import outcomes_of
-from autograder.nbgrading.records import LabRecord, Status, SubmissionRecord
+from autograder.nbgrading.records import LabRecord, Problem, Status, SubmissionRecord
 from autograder.nbgrading.settings import COURSE_ID
 from labkit.course import Lab
 from labkit.errors import WorkbookError
@@ -31,11 +31,11 @@ def open_gradebook(url: str) -> Iterator[Gradebook]:
     """
     try:
         gradebook = Gradebook(url, COURSE_ID)
-    except OperationalError as error:
+    except DatabaseError as error:
         raise _unusable(error) from error
     try:
         yield gradebook
-    except OperationalError as error:
+    except DatabaseError as error:
         gradebook.db.rollback()
         raise _unusable(error) from error
     finally:
@@ -43,7 +43,7 @@ def open_gradebook(url: str) -> Iterator[Gradebook]:
         gradebook.engine.dispose()
 
 
-def _unusable(error: OperationalError) -> WorkbookError:
+def _unusable(error: DatabaseError) -> WorkbookError:
     why = str(error.orig).rstrip(".") + "."
     if "locked" in why:
         return WorkbookError(
@@ -110,7 +110,7 @@ def write_scores(
                 continue
             lab, notebook = notebooks[submitted.name]
             found = next(entry for entry in record.labs if entry.notebook == submitted.name)
-            _write_notebook(submitted, lab, notebook, found)
+            _write_notebook(submitted, lab, notebook, found, record.problems)
             submitted.late_submission_penalty = _penalty(submitted, record, config)
         gradebook.db.commit()
     except BaseException:
@@ -118,7 +118,15 @@ def write_scores(
         raise
 
 
-def _write_notebook(submitted: SubmittedNotebook, lab: Lab, notebook: NotebookNode, found: LabRecord) -> None:
+def _write_notebook(
+    submitted: SubmittedNotebook,
+    lab: Lab,
+    notebook: NotebookNode,
+    found: LabRecord,
+    of_all: Sequence[Problem],
+) -> None:
+    problems = [*of_all, *found.problems]
+    unread = any(problem.status is Status.INVALID for problem in problems)
     answered = {
         cell.metadata.nbgrader.grade_id: compute_checksum(cell) != cell.metadata.nbgrader.get("checksum")
         for cell in notebook.cells
@@ -127,7 +135,7 @@ def _write_notebook(submitted: SubmittedNotebook, lab: Lab, notebook: NotebookNo
     for grade in submitted.grades:
         if grade.name in answered:
             # A person grades it; a notebook that could not be read may hold an answer nevertheless.
-            waits = answered[grade.name] or found.status is Status.INVALID
+            waits = answered[grade.name] or unread
             grade.auto_score, grade.needs_manual_grade = (None, True) if waits else (0.0, False)
         else:
             _write_check(grade, lab, found)
@@ -135,7 +143,7 @@ def _write_notebook(submitted: SubmittedNotebook, lab: Lab, notebook: NotebookNo
             grade.needs_manual_grade = True
     for comment in submitted.comments:
         if comment.name in answered:
-            reasons = [problem.message for problem in found.problems]
+            reasons = [problem.message for problem in problems]
             comment.auto_comment = None if answered[comment.name] else " ".join([NO_ANSWER, *reasons])
 
 

@@ -13,6 +13,7 @@ import copy
 import json
 import logging
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +65,12 @@ def read_submitted(path: Path) -> NotebookNode:
         found = str(raw["nbformat"])[:20]
         raise _invalid(path, f"it is in the notebook format {found}; Jupyter writes format {_NBFORMAT} now")
     try:
-        notebook = nbformat.v4.to_notebook(raw)
-        _, notebook = nbformat.validator.normalize(notebook, strip_invalid_metadata=True)
-        nbformat.validate(notebook)
-        notebook = nbformat.v4.upgrade(notebook)  # to the minor version whose cells have ids
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # nbformat warns of what it mends
+            notebook = nbformat.v4.to_notebook(raw)
+            _, notebook = nbformat.validator.normalize(notebook, strip_invalid_metadata=True)
+            nbformat.validate(notebook)
+            notebook = nbformat.v4.upgrade(notebook)  # to the minor version whose cells have ids
     except Exception as error:
         raise _invalid(path, "it is not a whole notebook", str(error).splitlines()[0][:200]) from error
     return notebook
@@ -111,6 +114,9 @@ def sanitise(
         notebook, resources = preprocessor.preprocess(notebook, resources)
         if step is DeduplicateIds:
             told.changes += _restore_missing(notebook, released)
+    for number, cell in enumerate(notebook.cells, start=1):
+        name = _grade_id(cell)
+        cell["id"] = owned[name].id if name else f"handed-in-{number}"
     return notebook, told.changes
 
 

@@ -46,7 +46,9 @@ def edit(folder: Path, name: str, change: Callable[[nbformat.NotebookNode], None
 
 
 def cell_of(notebook: nbformat.NotebookNode, part: str) -> nbformat.NotebookNode:
-    return next(c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade_id", "").endswith(part))
+    return next(
+        c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade_id", "").endswith(part)
+    )
 
 
 def answer(folder: Path, text: str) -> None:
@@ -58,7 +60,11 @@ def answer(folder: Path, text: str) -> None:
 
 def ada_does_all(folder):
     answer(folder, RIGHT)
-    edit(folder, FILES, lambda nb: cell_of(nb, "-why").update(source="The queue was full. <script>alert(1)</script>"))
+    edit(
+        folder,
+        FILES,
+        lambda nb: cell_of(nb, "-why").update(source="The queue was full. <script>alert(1)</script>"),
+    )
     edit(folder, CELLS, lambda nb: cell_of(nb, "exercise-1").update(source="path.write_text('made')"))
 
 
@@ -117,7 +123,11 @@ def kim_hands_in_more_and_late(folder):
     (folder / "passwords").symlink_to("/etc/passwd")
 
     def change(notebook):
-        data = {"text/html": "<script>alert(2)</script>", "image/svg+xml": "<svg/>", "text/plain": "safe\x1b[31m"}
+        data = {
+            "text/html": "<script>alert(2)</script>",
+            "image/svg+xml": "<svg/>",
+            "text/plain": "safe\x1b[31m",
+        }
         notebook.cells[1].outputs = [nbformat.v4.new_output("display_data", data=data)]
         notebook.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": {}}}
 
@@ -133,7 +143,9 @@ def ned_breaks_metadata(folder):
     answer(folder, RIGHT)
     path = folder / f"{FILES}.ipynb"
     raw = json.loads(path.read_text())
-    for marks, cell in zip(["text", {"grade_id": ["a"]}, {"grade_id": "unknown"}, 7], raw["cells"], strict=False):
+    for marks, cell in zip(
+        ["text", {"grade_id": ["a"]}, {"grade_id": "unknown"}, 7], raw["cells"], strict=False
+    ):
         cell["metadata"] = {"nbgrader": marks}
     path.write_text(json.dumps(raw))
 
@@ -238,7 +250,9 @@ def test_what_nobody_could_judge_waits_for_a_person(graded, folders, learner, ch
 
 
 def test_our_own_errors_are_told_apart(graded):
-    assert [(error.learner, error.where) for error in graded.own_errors] == [("eve", "week99/four_lines, lines")]
+    assert [(error.learner, error.where) for error in graded.own_errors] == [
+        ("eve", "week99/four_lines, lines")
+    ]
     assert graded.checks_with(Verdict.INCONCLUSIVE) == [("week99/four_lines", "answers in time", 1)]
 
 
@@ -265,7 +279,9 @@ def test_checks_that_were_deleted_or_changed_come_back(graded, folders):
         "why": (0.0, False),
     }
     notebook = shown_to(folders, "hal")
-    names = [c.metadata.nbgrader.grade_id.split("-")[-1] for c in notebook.cells if c.metadata.get("nbgrader")]
+    names = [
+        c.metadata.nbgrader.grade_id.split("-")[-1] for c in notebook.cells if c.metadata.get("nbgrader")
+    ]
     assert sorted(names) == ["lines", "measured", "order", "prompt", "secret", "why"]
     lines = cell_of(notebook, "-lines")
     assert lines.source.startswith("check(")
@@ -306,7 +322,9 @@ def test_what_does_not_belong_is_named_and_left_out(graded, folders):
 
 def test_no_script_reaches_the_instructors_browser(graded, folders):
     kim = shown_to(folders, "kim")
-    assert [output.data for cell in kim.cells for output in cell.get("outputs", [])][0] == {"text/plain": "safe"}
+    assert [output.data for cell in kim.cells for output in cell.get("outputs", [])][0] == {
+        "text/plain": "safe"
+    }
     assert "widgets" not in kim.metadata
     assert "<script" not in cell_of(shown_to(folders, "ada"), "-why").source
     shown = cell_of(shown_to(folders, "ada"), "-why").source.replace("\u2060", "")
