@@ -168,7 +168,7 @@ def lay_rubrics(rubrics: Path) -> None:
         (answer / "answer.toml").write_text(f"loses = {loses!r}\n")
 
 
-@pytest.fixture()
+@pytest.fixture
 def tiny_course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Course:
     """The tiny course, with its rubrics in the place of the real ones."""
     course = lay_course(tmp_path / "course")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
@@ -115,7 +116,11 @@ def nbgrader_api(course: Course) -> NbGraderAPI:
     """The interface of nbgrader itself, set up for the course."""
     from nbgrader.apps.api import NbGraderAPI
 
-    return NbGraderAPI(config=nbgrader_config(course))
+    logging.disable(logging.CRITICAL)  # it says on every start that there is no exchange, if there is none
+    try:
+        return NbGraderAPI(config=nbgrader_config(course))
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def nbgrader_config(course: Course) -> Config:

@@ -113,6 +113,9 @@ def sanitise(
         preprocessor.log = told.logger
         notebook, resources = preprocessor.preprocess(notebook, resources)
         if step is DeduplicateIds:
+            for cell in notebook.cells:
+                if not cell.metadata.get("nbgrader"):  # it leaves {}, which CheckCellMetadata refuses
+                    cell.metadata.pop("nbgrader", None)
             told.changes += _restore_missing(notebook, released)
     for number, cell in enumerate(notebook.cells, start=1):
         name = _grade_id(cell)

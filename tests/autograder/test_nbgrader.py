@@ -1,4 +1,4 @@
-"""The chain release, submit, grade, feedback, export; and one learner for each fault that a submission can have."""
+"""The chain release, submit, grade, feedback, export; one learner for each fault of a submission."""
 
 from __future__ import annotations
 
@@ -211,6 +211,7 @@ def shown_to(folders: Folders, learner: str, name: str = FILES) -> nbformat.Note
 
 
 def test_every_submission_has_one_status(graded):
+    assert record_of(graded, "hal").reason == ""
     assert {record.learner: record.status.value for record in graded.records} == {
         **dict.fromkeys(["ada", "bob", "cyd", "dan", "eve", "hal", "kim"], "graded"),
         **{"ida": "missing", "jon": "missing", "mia": "missing"},
@@ -322,9 +323,8 @@ def test_what_does_not_belong_is_named_and_left_out(graded, folders):
 
 def test_no_script_reaches_the_instructors_browser(graded, folders):
     kim = shown_to(folders, "kim")
-    assert [output.data for cell in kim.cells for output in cell.get("outputs", [])][0] == {
-        "text/plain": "safe"
-    }
+    shown = next(output.data for cell in kim.cells for output in cell.get("outputs", []))
+    assert shown == {"text/plain": "safe"}
     assert "widgets" not in kim.metadata
     assert "<script" not in cell_of(shown_to(folders, "ada"), "-why").source
     shown = cell_of(shown_to(folders, "ada"), "-why").source.replace("\u2060", "")
@@ -427,7 +427,7 @@ def test_scores_are_written_wholly_or_not_at_all(graded, course, folders, monkey
 
 
 def test_what_is_missing_is_said(course, tmp_path):
-    with pytest.raises(WorkbookError, match="There is no assignment 'week98'. There are: week99_tiny"):
+    with pytest.raises(WorkbookError, match="There is no assignment 'week98'"):
         grade("week98", course=course)
     with pytest.raises(WorkbookError, match="Nothing of nobody was handed in"):
         grade(ASSIGNMENT, ["nobody"], course=course)
