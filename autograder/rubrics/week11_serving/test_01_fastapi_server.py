@@ -10,12 +10,19 @@ from autograder.rubric import after, credit, hidden, points, progress, reading, 
 from autograder.served import Served
 from labkit.errors import WorkFault
 
+who_waits = reading(
+    "who_waits",
+    points=2,
+    criteria=[
+        (1, "single images that came during the bulk request waited until the event loop was free again"),
+        (1, "each of them waited for the same moment, so whoever came later waited less: the slanting line"),
+    ],
+)
 why_the_pickle_ran = reading(
     "why_the_pickle_ran",
-    points=4,
+    points=2,
     criteria=[
-        (2, "says that loading a pickle calls what the file names, so a model file is a program"),
-        (1, "says what safetensors (or weights_only=True) leaves out: everything but tensors"),
+        (1, "loading a pickle calls what the file names, so it is a program; safetensors holds tensors only"),
         (1, "names a way that such a file reaches a server: a hub, a colleague, a shared bucket"),
     ],
 )

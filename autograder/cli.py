@@ -1,0 +1,39 @@
+"""The command line, `workbook`: every command's errors are said in one to three lines."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from autograder.commands import check, progress, validate
+from labkit.errors import WorkbookError
+
+app = typer.Typer(
+    name="workbook",
+    help="Infrastructure & Deployment for Machine Learning: labs, checks, grading.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("check")(check.check)
+app.command("progress")(progress.progress)
+app.command("validate")(validate.validate)
+
+
+def main() -> None:
+    """Run the command line; the exit code says what was found."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        app()
+    except WorkbookError as error:
+        console.print(f"[bold]{escape(error.what)}[/bold]")
+        if rest := " ".join(part for part in (error.why, error.next_step) if part):
+            console.print(escape(rest))
+        sys.exit(2)
+    except KeyboardInterrupt:
+        console.print("Interrupted: nothing is left running, and earlier results are as they were.")
+        sys.exit(130)

@@ -1,0 +1,1 @@
+"""The commands of `workbook`, one module a group, each thin over the packages."""
