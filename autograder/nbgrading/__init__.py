@@ -1,0 +1,19 @@
+"""nbgrader from end to end, with the course's own judging: release, collect, grade, feedback, export."""
+
+from autograder.nbgrading.chain import Collected, collect, export, feedback, release
+from autograder.nbgrading.grading import grade
+from autograder.nbgrading.judging import Settings
+from autograder.nbgrading.records import Status, SubmissionRecord, Summary
+
+__all__ = [
+    "Collected",
+    "Settings",
+    "Status",
+    "SubmissionRecord",
+    "Summary",
+    "collect",
+    "export",
+    "feedback",
+    "grade",
+    "release",
+]

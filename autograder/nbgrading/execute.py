@@ -1,0 +1,97 @@
+"""The process that runs one notebook: `python -m autograder.nbgrading.execute PLACE FOLDER LIMITS`.
+
+It reads `submitted.ipynb` from the place, runs it in the folder, and leaves `executed.ipynb` and
+`ended.json` in the place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import DeadKernelError
+from nbformat import NotebookNode
+
+from labkit.processes import adopt_orphans, end_descendants
+
+_EACH = 200  # bytes that an output takes beside its text
+
+
+class _ThisInterpreter(AsyncKernelManager):
+    """Starts kernels with our own interpreter, whatever kernelspec the notebook names."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        return KernelSpec(
+            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            display_name="Python 3",
+            language="python",
+        )
+
+
+class CappedClient(NotebookClient):  # type: ignore[misc]
+    """Executes a notebook and drops its outputs once there are too many bytes of them."""
+
+    output_bytes_left = 0
+    current_cell = 0
+
+    def output(self, outs: list[NotebookNode], msg: dict[str, Any], display_id: Any, cell_index: int) -> Any:
+        """Take an output, if there is room for it."""
+        size = len(json.dumps(msg["content"], default=str)) + _EACH
+        if size > self.output_bytes_left:
+            if self.output_bytes_left > 0:
+                self.output_bytes_left = 0
+                note = "[There was too much output; the rest was dropped.]\n"
+                outs.append(nbformat.v4.new_output("stream", name="stdout", text=note))
+            return None
+        self.output_bytes_left -= size
+        return super().output(outs, msg, display_id, cell_index)
+
+
+def run(place: Path, folder: Path, limits: dict[str, float]) -> dict[str, str]:
+    """Execute the notebook; says how it ended and leaves the executed one."""
+    notebook = nbformat.read(place / "submitted.ipynb", as_version=4)
+    environment = {**os.environ, "PYTHONPATH": os.environ.get("WORKBOOK_KERNEL_PATH", "")}
+    environment.pop("WORKBOOK_KERNEL_PATH", None)
+    client = CappedClient(
+        notebook,
+        timeout=None,
+        allow_errors=True,
+        kernel_manager_class=_ThisInterpreter,
+        shutdown_kernel="immediate",
+        record_timing=False,
+        store_widget_state=False,
+    )
+    client.on_cell_execute = lambda cell, cell_index: setattr(client, "current_cell", cell_index + 1)
+    client.output_bytes_left = int(limits["output_bytes"])
+    ended: dict[str, str] = {"ended": "ran"}
+    try:
+        asyncio.run(_within(client, folder, limits["seconds"], environment))
+    except TimeoutError:
+        ended = {"ended": "timeout", "cell": str(client.current_cell)}
+    except DeadKernelError as error:
+        ended = {"ended": "crashed", "cell": str(client.current_cell), "detail": str(error)}
+    nbformat.write(notebook, place / "executed.ipynb")
+    return ended
+
+
+async def _within(client: NotebookClient, folder: Path, seconds: float, environment: dict[str, str]) -> None:
+    await asyncio.wait_for(client.async_execute(cwd=str(folder), env=environment), seconds)
+
+
+if __name__ == "__main__":
+    adopt_orphans()
+    place = Path(sys.argv[1])
+    try:
+        result = run(place, Path(sys.argv[2]), json.loads(sys.argv[3]))
+        (place / "ended.json").write_text(json.dumps(result))
+    finally:
+        end_descendants()
