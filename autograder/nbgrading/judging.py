@@ -21,7 +21,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbgrader.utils import parse_utc
 
-from autograder.check import run_checks
+from autograder.checking import run_checks
 from autograder.loading import load_rubric
 from autograder.nbgrading.files import Limits, TooMuch, copy_plain
 from autograder.nbgrading.pages import put_notice, put_outcomes

@@ -172,7 +172,7 @@ def _draw_limit(axes: Axes, limit_ms: float | None) -> None:
 
 def _draw_legend(axes: Axes, where: str) -> None:
     if axes.get_legend_handles_labels()[1]:
-        axes.legend(loc=where, fontsize="small")
+        axes.legend(loc=where, fontsize="small")  # type: ignore[call-overload]
 
 
 def _milliseconds(value: float) -> str:
