@@ -172,6 +172,6 @@ def lay_rubrics(rubrics: Path) -> None:
 def tiny_course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Course:
     """The tiny course, with its rubrics in the place of the real ones."""
     course = lay_course(tmp_path / "course")
-    for module in ("autograder.loading", "autograder.check"):
+    for module in ("autograder.loading", "autograder.checking"):
         monkeypatch.setattr(f"{module}.RUBRICS", course.root / "rubrics")
     return course

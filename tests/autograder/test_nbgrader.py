@@ -160,7 +160,7 @@ SETTINGS = Settings(runner=WritesTheFile(), limits=Limits(files=50))
 def course(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Course]:
     made = lay_course(tmp_path_factory.mktemp("nbgrader") / "a course")
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("autograder.loading", "autograder.check"):
+        for module in ("autograder.loading", "autograder.checking"):
             patch.setattr(f"{module}.RUBRICS", made.root / "rubrics")
         release(ASSIGNMENT, course=made, due=DUE)
         yield made
