@@ -341,9 +341,8 @@ def to_run(notebook: NotebookNode) -> NotebookNode:
     for cell in copied.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    tagged = [at for at, cell in enumerate(copied.cells) if "parameters" in cell.metadata.get("tags", [])]
-    if tagged and "FAST" in copied.cells[tagged[0]].source:
-        copied.cells.insert(tagged[0] + 1, nbformat.v4.new_code_cell("FAST = True", id="grading-fast"))
+        if "parameters" in cell.metadata.get("tags", []) and "FAST" in cell.source:
+            cell.source += "\nFAST = True"
     return copied
 
 
