@@ -6,7 +6,7 @@ import base64
 import html
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from hdrh.histogram import HdrHistogram
@@ -170,7 +170,7 @@ def _draw_limit(axes: Axes, limit_ms: float | None) -> None:
         axes.axhline(limit_ms, color=LIMIT_COLOUR, linestyle="--", linewidth=1.2, label=f"{limit_ms:g} ms")
 
 
-def _draw_legend(axes: Axes, where: str) -> None:
+def _draw_legend(axes: Axes, where: Literal["upper left", "upper right"]) -> None:
     if axes.get_legend_handles_labels()[1]:
         axes.legend(loc=where, fontsize="small")
 
