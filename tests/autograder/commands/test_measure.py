@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import threading
@@ -11,7 +12,13 @@ from autograder.commands.measure import app
 from tests.labkit.load import servers
 from tests.labkit.load.servers import serving
 
-SHORT = ["--rate", "400", "--seconds", "2", "--warmup", "0.2"]
+# A second of it is enough for a verdict; the limit is wide, for the generator's lag on a busy machine.
+SHORT = ["--rate", "700", "--seconds", "1", "--warmup", "0.1"]
+
+
+async def slow(exchange):
+    await asyncio.sleep(1.2)
+    await exchange.answer()
 
 
 def measure(*arguments):
@@ -48,16 +55,12 @@ def test_latency_for_a_person_fits_a_screen_and_plots(good, tmp_path):
     assert (tmp_path / "p.png").stat().st_size > 1000
 
 
-def test_a_slow_server_fails(tmp_path):
-    async def slow(exchange):
-        await servers.asyncio.sleep(0.15)
-        await exchange.answer()
-
+def test_a_slow_server_fails():
     with serving(slow) as server:
-        result = measure("latency", server.url, *SHORT, "--json")
+        result = measure("latency", server.url, *SHORT, "--objective", "900ms", "--json")
     facts = json.loads(result.stdout)
     assert facts["verdict"] == "failed"
-    assert facts["quantile_ms_at_least"] > 140
+    assert facts["quantile_ms_at_least"] > 900
     assert result.exit_code == 1
 
 
@@ -70,7 +73,20 @@ def test_a_body_is_sent_with_its_headers(tmp_path):
 
     (tmp_path / "body.json").write_text('{"image": [1]}')
     with serving(note) as server:
-        measure("latency", server.url, *SHORT, "--body", tmp_path / "body.json", "--header", "X-Key: a b")
+        measure(
+            "latency",
+            server.url,
+            "--rate",
+            "60",
+            "--seconds",
+            "0.3",
+            "--tries",
+            "1",
+            "--body",
+            tmp_path / "body.json",
+            "--header",
+            "X-Key: a b",
+        )
     assert set(seen[1:]) == {("POST", b'{"image": [1]}', True)}
 
 
@@ -108,12 +124,8 @@ def test_cost_names_the_price_and_its_date(good):
 
 
 def test_a_rate_that_one_replica_does_not_keep_is_not_priced():
-    async def slow(exchange):
-        await servers.asyncio.sleep(0.15)
-        await exchange.answer()
-
     with serving(slow) as server:
-        result = measure("cost", server.url, *SHORT, "--json")
+        result = measure("cost", server.url, *SHORT, "--objective", "900ms", "--json")
     assert result.exit_code == 1
     assert "does not surely keep its objective" in json.loads(result.stdout)["summary"]
 
@@ -125,7 +137,7 @@ def test_a_rate_that_this_machine_cannot_send_is_said_first(good):
 
 
 def test_an_interrupt_shows_what_was_measured(good):
-    threading.Timer(3.0, lambda: signal.raise_signal(signal.SIGINT)).start()
+    threading.Timer(2.0, lambda: signal.raise_signal(signal.SIGINT)).start()
     result = measure("latency", good, "--rate", "100", "--seconds", "60", "--json")
     facts = json.loads(result.stdout)
     assert result.exit_code == 3
