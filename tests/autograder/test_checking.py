@@ -99,7 +99,8 @@ def test_a_server_that_never_answers(work, tmp_path):
 
 
 def test_a_server_that_drips_its_answer_is_cut_off(work, tmp_path):
-    drip = "self.send_response(200); self.end_headers()\n        while True: self.wfile.write(b' '); time.sleep(0.2)"
+    drip = "self.send_response(200); self.end_headers()\n"
+    drip += "        while True: self.wfile.write(b' '); time.sleep(0.2)"
     serve(work, answer=drip)
     began = time.monotonic()
     outcome = predictions(work, tmp_path)
@@ -142,10 +143,7 @@ def test_a_child_left_behind_is_ended(work, tmp_path):
         f"import os, time; os.setsid(); os.fork() and os._exit(0); "
         f"open({str(left)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
     )
-    serve(
-        work,
-        before=f"subprocess.Popen([sys.executable, '-c', {daemon!r}], start_new_session=False)\ntime.sleep(1)",
-    )
+    serve(work, before=f"subprocess.Popen([sys.executable, '-c', {daemon!r}])\ntime.sleep(1)")
     predictions(work, tmp_path)
     assert not psutil.pid_exists(int(left.read_text()))
 
