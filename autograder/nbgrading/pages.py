@@ -38,11 +38,11 @@ def put_outcomes(notebook: NotebookNode, lab: Lab, report: Report) -> None:
             "title": " · ".join(outcome.title for outcome in found),
             "verdict": part.verdict.words,
         }
-        cell.execution_count = 1
+        cell.execution_count = None
         cell.outputs = [
             nbformat.v4.new_output("display_data", data=data),
             nbformat.v4.new_output(
-                "execute_result", data={"text/plain": repr(float(part.points))}, execution_count=1
+                "execute_result", data={"text/plain": repr(float(part.points))}, execution_count=None
             ),
         ]
 
