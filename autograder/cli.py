@@ -11,6 +11,8 @@ from rich.markup import escape
 from autograder.commands import check, measure, progress, validate
 from labkit.errors import WorkbookError
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="workbook",
     help="Infrastructure & Deployment for Machine Learning: labs, checks, grading.",
@@ -35,6 +37,7 @@ def main() -> None:
         if rest := " ".join(part for part in (error.why, error.next_step) if part):
             console.print(escape(rest))
         sys.exit(2)
-    except KeyboardInterrupt:
-        console.print("Interrupted: nothing is left running, and earlier results are as they were.")
-        sys.exit(130)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            console.print("Interrupted: nothing is left running, and earlier results are as they were.")
+        raise
