@@ -81,7 +81,6 @@ def test_formgrader_says_what_was_wrong_and_runs_no_script(browser, formgrader, 
     screenshot("formgrader-invalid")
     text = opened(browser, formgrader.page(submission_page(course, SHOWN["hostile"])), "it was put back")
     assert "full marks" not in text  # the forged output
-    assert "1000.0" not in text.replace("return 1000.0", "").replace("1000.0\n", "", 1) or "lambda" in text
     screenshot("formgrader-hostile")
 
 
