@@ -100,9 +100,11 @@ def _text(text: str, name: str, **more: object) -> nbformat.NotebookNode:
     return nbformat.v4.new_markdown_cell(text, id=name, metadata=_marks(name, **more))
 
 
-def _notebook(*cells: nbformat.NotebookNode) -> nbformat.NotebookNode:
+def _notebook(*cells: nbformat.NotebookNode, run: bool = False) -> nbformat.NotebookNode:
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    return nbformat.v4.new_notebook(cells=list(cells), metadata={"kernelspec": kernel})
+    return nbformat.v4.new_notebook(
+        cells=list(cells), metadata={"kernelspec": kernel, "workbook": {"run": run}}
+    )
 
 
 def _files_notebook() -> nbformat.NotebookNode:
@@ -136,6 +138,7 @@ def _cells_notebook() -> nbformat.NotebookNode:
             solution=True,
         ),
         _code('check("week99/in_cells", "made")', "week99-in_cells-made", grade=True, locked=True, points=5),
+        run=True,
     )
 
 

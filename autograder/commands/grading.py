@@ -88,7 +88,7 @@ def grade(
     learner: Annotated[list[str] | None, typer.Option(help="Only this learner; may be repeated.")] = None,
     run: Annotated[
         bool | None,
-        typer.Option("--run/--no-run", help="Run the notebooks; by default where cells make what counts."),
+        typer.Option("--run/--no-run", help="Run the notebooks; by default those that make what is judged."),
     ] = None,
     seconds: Annotated[float, typer.Option(help="How long one notebook may run.", min=1)] = 120.0,
     as_json: _Json = False,

@@ -357,7 +357,8 @@ def test_feedback_shows_evidence_and_partial_credit(graded, course):
     assert len(pages) == 2 * len(LEARNERS)
     bob = pages["bob", FILES].read_text()
     assert "2 of 4 lines are right" in bob
-    assert "Score: 2.0 / 4.0" in bob
+    assert "2 / 4" in bob
+    assert "waits for a person" in pages["cyd", FILES].read_text()
     assert "alert(" not in pages["kim", FILES].read_text()
     assert "It is not JSON" not in bob
     assert "could not be read: it is not JSON" in pages["fay", FILES].read_text()
