@@ -8,8 +8,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from autograder.commands import check, measure, progress, validate
+from autograder.commands import check, doctor, grading, measure, progress, validate
 from labkit.errors import WorkbookError
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="workbook",
@@ -19,10 +21,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("doctor")(doctor.doctor)
 app.command("check")(check.check)
 app.add_typer(measure.app, name="measure")
 app.command("progress")(progress.progress)
 app.command("validate")(validate.validate)
+for step in (grading.release, grading.collect, grading.grade, grading.feedback, grading.export):
+    app.command()(step)
 
 
 def main() -> None:
@@ -35,6 +40,7 @@ def main() -> None:
         if rest := " ".join(part for part in (error.why, error.next_step) if part):
             console.print(escape(rest))
         sys.exit(2)
-    except KeyboardInterrupt:
-        console.print("Interrupted: nothing is left running, and earlier results are as they were.")
-        sys.exit(130)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            console.print("Interrupted: nothing is left running, and earlier results are as they were.")
+        raise

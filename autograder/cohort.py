@@ -21,9 +21,9 @@ from nbformat import NotebookNode
 from autograder.loading import Rubric, load_rubric
 from autograder.nbgrading.files import replace_folder
 from autograder.nbgrading.grading import read_release
-from autograder.nbgrading.pages import grade_cell
 from autograder.nbgrading.scores import open_gradebook
 from autograder.nbgrading.settings import Folders
+from autograder.notebooks import grade_id
 from labkit.course import Course, Lab, find_course
 from labkit.errors import WorkbookError
 
@@ -200,7 +200,7 @@ def _solve(notebook: NotebookNode, source: NotebookNode) -> None:
 def _write(notebook: NotebookNode, lab: Lab, *, well: bool) -> None:
     """Answer the readings, in place; a good answer says what the rubric's criteria ask for."""
     texts = {
-        grade_cell(lab, reading.name): " ".join(f"It {text}." for _, text in reading.criteria)
+        grade_id(lab, reading.name): " ".join(f"It {text}." for _, text in reading.criteria)
         for reading in load_rubric(lab).readings
     }
     for cell in notebook.cells:

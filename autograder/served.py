@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -74,30 +75,10 @@ class Served:
         Raises:
             WorkFault: No whole answer came within `ANSWER_SECONDS`.
         """
-        assert self.endpoint is not None
         asked = f"{method} {path}"
         try:
-            with (
-                httpx.Client(timeout=ANSWER_SECONDS, trust_env=False) as client,
-                client.stream(
-                    method, self.endpoint.url + path, content=body, headers=dict(headers or {})
-                ) as response,
-            ):
-                received = b""
-                for chunk in response.iter_bytes():
-                    received += chunk
-                    if len(received) > ANSWER_BYTES:
-                        raise WorkFault(f"{asked} answered with more than {ANSWER_BYTES >> 20} MiB.")
-                moved = response.next_request
-                if (
-                    method == "GET"
-                    and moved
-                    and moved.url.netloc == response.url.netloc
-                    and not path.endswith("/")
-                ):
-                    return self.request(method, moved.url.path, body, headers)  # as Prometheus and probes do
-                return Answer(response.status_code, received, asked)
-        except httpx.TimeoutException as error:
+            return asyncio.run(self._request(asked, method, path, body, dict(headers or {})))
+        except (TimeoutError, httpx.TimeoutException) as error:
             raise WorkFault(
                 f"{asked} was not answered within {ANSWER_SECONDS:.0f} s.",
                 next_step="Ask it yourself with curl while the server runs.",
@@ -109,9 +90,28 @@ class Served:
                     why=" ".join(self._server.process.last_lines(1)) if self._server.process else "",
                     next_step="A request, whatever it holds, must not end the server.",
                 ) from error
-            raise WorkFault(
-                f"{asked} got no proper HTTP answer ({type(error).__name__}: {error})."
-            ) from error
+            kind = type(error).__name__
+            raise WorkFault(f"{asked} got no proper HTTP answer ({kind}: {error}).") from error
+
+    async def _request(
+        self, asked: str, method: str, path: str, body: bytes | None, headers: dict[str, str]
+    ) -> Answer:
+        """One request under one deadline: a server that drips its answer gains no time by it."""
+        assert self.endpoint is not None
+        async with (
+            asyncio.timeout(ANSWER_SECONDS),
+            httpx.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False) as client,
+            client.stream(method, self.endpoint.url + path, content=body, headers=headers) as response,
+        ):
+            moved = response.next_request
+            if moved is not None and str(moved.url) == f"{response.url}/":
+                return await self._request(asked, method, f"{path}/", body, headers)  # as Prometheus does
+            received = b""
+            async for chunk in response.aiter_bytes():
+                received += chunk
+                if len(received) > ANSWER_BYTES:
+                    raise WorkFault(f"{asked} answered with more than {ANSWER_BYTES >> 20} MiB.")
+            return Answer(response.status_code, received, asked)
 
     def __enter__(self) -> Served:
         """Nothing happens yet: `start` starts it."""

@@ -38,7 +38,9 @@ def neighbours(
     return _late(late.T)
 
 
-def stalls(runs: int, requests: int, share: float, generator: np.random.Generator, *, cluster: int) -> Latency:
+def stalls(
+    runs: int, requests: int, share: float, generator: np.random.Generator, *, cluster: int
+) -> Latency:
     """At random moments the server stands still, and just so many requests in a row are late."""
     begins = generator.random((runs, requests + cluster), dtype=np.float32) < -np.log(1 - share) / cluster
     seen = np.cumsum(begins, axis=1, dtype=np.int32)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
 import pytest
 
+from autograder.nbgrading.runner import NotebookRun, RunLimits
 from labkit.course import Course
 
 ASSIGNMENT = "week99_tiny"
@@ -97,9 +100,11 @@ def _text(text: str, name: str, **more: object) -> nbformat.NotebookNode:
     return nbformat.v4.new_markdown_cell(text, id=name, metadata=_marks(name, **more))
 
 
-def _notebook(*cells: nbformat.NotebookNode) -> nbformat.NotebookNode:
+def _notebook(*cells: nbformat.NotebookNode, run: bool = False) -> nbformat.NotebookNode:
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    return nbformat.v4.new_notebook(cells=list(cells), metadata={"kernelspec": kernel})
+    return nbformat.v4.new_notebook(
+        cells=list(cells), metadata={"kernelspec": kernel, "workbook": {"run": run}}
+    )
 
 
 def _files_notebook() -> nbformat.NotebookNode:
@@ -133,23 +138,27 @@ def _cells_notebook() -> nbformat.NotebookNode:
             solution=True,
         ),
         _code('check("week99/in_cells", "made")', "week99-in_cells-made", grade=True, locked=True, points=5),
+        run=True,
     )
 
 
-def lay_course(root: Path) -> Course:
+def lay_course(root: Path, labs: tuple[str, ...] = (FILES, CELLS)) -> Course:
     """Write the course, nbgrader's source and the rubrics' answers below `root`."""
     week = root / "weeks" / ASSIGNMENT
     source = root / "build" / "nbgrader" / "source" / ASSIGNMENT
-    for name in (FILES, CELLS):
+    source.mkdir(parents=True)
+    handouts = {
+        FILES: ("answer.txt", "wrong\n"),
+        CELLS: ("readme.txt", "The notebook writes into this folder.\n"),
+    }
+    notebooks = {FILES: _files_notebook(), CELLS: _cells_notebook()}
+    for name in labs:
         (week / "source").mkdir(parents=True, exist_ok=True)
         (week / "source" / f"{name}.md").write_text("# Source\n")
         (week / name).mkdir()
-    (week / FILES / "answer.txt").write_text("wrong\n")
-    (week / CELLS / "readme.txt").write_text("The cells of the notebook write into this folder.\n")
-    source.mkdir(parents=True)
-    nbformat.write(_files_notebook(), source / f"{FILES}.ipynb")
-    nbformat.write(_cells_notebook(), source / f"{CELLS}.ipynb")
-    for name in (FILES, CELLS):
+        file, text = handouts[name]
+        (week / name / file).write_text(text)
+        nbformat.write(notebooks[name], source / f"{name}.ipynb")
         shutil.copytree(week / name, source / name)
     lay_rubrics(root / "rubrics")
     return Course(root)
@@ -168,10 +177,20 @@ def lay_rubrics(rubrics: Path) -> None:
         (answer / "answer.toml").write_text(f"loses = {loses!r}\n")
 
 
-@pytest.fixture
-def tiny_course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Course:
-    """The tiny course, with its rubrics in the place of the real ones."""
-    course = lay_course(tmp_path / "course")
-    for module in ("autograder.loading", "autograder.check"):
-        monkeypatch.setattr(f"{module}.RUBRICS", course.root / "rubrics")
-    return course
+@contextmanager
+def use_rubrics(course: Course) -> Iterator[None]:
+    """Let the course's own rubrics stand in the place of the real ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("autograder.loading", "autograder.checking"):
+            patch.setattr(f"{module}.RUBRICS", course.root / "rubrics")
+        yield
+
+
+class WritesTheFile:
+    """A runner that does what running the second notebook does: the file of its exercise is there."""
+
+    def run(self, notebook: nbformat.NotebookNode, folder: Path, limits: RunLimits) -> NotebookRun:
+        source = "\n".join(cell.source for cell in notebook.cells)
+        if "write_text" in source:
+            (folder / CELLS / "made.txt").write_text("made")
+        return NotebookRun(notebook, None, 0.0)

@@ -72,7 +72,7 @@ def _require(result: dict[str, Any], what: str) -> None:
             next_step="Keep the old version for this term, or remove its submissions in formgrader first.",
         )
     raised = re.findall(r"^\s+([\w.]+(?:Error|Exception|Entry)\b.*)$", log, re.MULTILINE)
-    why = raised[-1] if raised else result.get("error", "").strip().rpartition("\n")[2]
+    why = raised[0] if raised else result.get("error", "").strip().rpartition("\n")[2]
     raise WorkbookError(what, why=f"nbgrader said: {why}", next_step="`nbgrader --debug` says more.")
 
 

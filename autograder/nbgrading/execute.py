@@ -38,10 +38,25 @@ class _ThisInterpreter(AsyncKernelManager):
 
 
 class CappedClient(NotebookClient):  # type: ignore[misc]
-    """Executes a notebook and drops its outputs once there are too many bytes of them."""
+    """Executes a notebook within a time, and drops its outputs once there are too many bytes of them."""
 
+    seconds = 0.0
     output_bytes_left = 0
     current_cell = 0
+    out_of_time = False
+    _killing: asyncio.Task[None] | None = None
+
+    async def began(self, cell: NotebookNode, cell_index: int) -> None:
+        """Note which cell runs; with the first, the time begins."""
+        self.current_cell = cell_index + 1
+        if self._killing is None:
+            self._killing = asyncio.create_task(self._kill())
+
+    async def _kill(self) -> None:
+        """Kill the kernel when the time is up; the client then finds it dead."""
+        await asyncio.sleep(self.seconds)
+        self.out_of_time = True
+        await self.km.shutdown_kernel(now=True)
 
     def output(self, outs: list[NotebookNode], msg: dict[str, Any], display_id: Any, cell_index: int) -> Any:
         """Take an output, if there is room for it."""
@@ -70,21 +85,16 @@ def run(place: Path, folder: Path, limits: dict[str, float]) -> dict[str, str]:
         record_timing=False,
         store_widget_state=False,
     )
-    client.on_cell_execute = lambda cell, cell_index: setattr(client, "current_cell", cell_index + 1)
-    client.output_bytes_left = int(limits["output_bytes"])
+    client.on_cell_execute = client.began
+    client.seconds, client.output_bytes_left = limits["seconds"], int(limits["output_bytes"])
     ended: dict[str, str] = {"ended": "ran"}
     try:
-        asyncio.run(_within(client, folder, limits["seconds"], environment))
-    except TimeoutError:
-        ended = {"ended": "timeout", "cell": str(client.current_cell)}
+        asyncio.run(client.async_execute(cwd=str(folder), env=environment))
     except DeadKernelError as error:
-        ended = {"ended": "crashed", "cell": str(client.current_cell), "detail": str(error)}
+        reason = "timeout" if client.out_of_time else "crashed"
+        ended = {"ended": reason, "cell": str(client.current_cell), "detail": str(error)}
     nbformat.write(notebook, place / "executed.ipynb")
     return ended
-
-
-async def _within(client: NotebookClient, folder: Path, seconds: float, environment: dict[str, str]) -> None:
-    await asyncio.wait_for(client.async_execute(cwd=str(folder), env=environment), seconds)
 
 
 if __name__ == "__main__":

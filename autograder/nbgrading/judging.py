@@ -21,7 +21,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbgrader.utils import parse_utc
 
-from autograder.check import run_checks
+from autograder.checking import run_checks
 from autograder.loading import load_rubric
 from autograder.nbgrading.files import Limits, TooMuch, copy_plain
 from autograder.nbgrading.pages import put_notice, put_outcomes
@@ -52,7 +52,7 @@ class Settings:
         runner: Runs the notebooks.
         run_limits: What running one may take.
         limits: How much a submission may hold.
-        run: Whether notebooks are run; by default those whose cells make what is judged.
+        run: Whether notebooks are run; by default those that say so (`"workbook": {"run": true}`).
     """
 
     runner: NotebookRunner = field(default_factory=KernelRunner)
@@ -215,7 +215,7 @@ class _Unit:
     def _notebook(
         self, lab: Lab, original: NotebookNode, work: Path, *, skip: bool
     ) -> tuple[NotebookNode, LabRecord]:
-        """Step one for one lab: the learner's notebook in order, run where its cells make what is judged."""
+        """Step one for one lab: the learner's notebook in order, and run where that makes what is judged."""
         record = LabRecord(lab=lab.id, notebook=lab.name)
         if skip:
             return _fresh(original), record
@@ -325,14 +325,8 @@ class _Unit:
 
 
 def needs_run(released: NotebookNode) -> bool:
-    """Whether cells of the notebook make what is judged; else the files are all that counts."""
-    said = released.metadata.get("workbook", {}).get("run")
-    if said is not None:
-        return bool(said)
-    return any(
-        cell.cell_type == "code" and cell.metadata.get("nbgrader", {}).get("solution")
-        for cell in released.cells
-    )
+    """Whether running the notebook makes what is judged; else the files as handed in are all that counts."""
+    return bool(released.metadata.get("workbook", {}).get("run", False))
 
 
 def to_run(notebook: NotebookNode) -> NotebookNode:
@@ -341,9 +335,8 @@ def to_run(notebook: NotebookNode) -> NotebookNode:
     for cell in copied.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    tagged = [at for at, cell in enumerate(copied.cells) if "parameters" in cell.metadata.get("tags", [])]
-    if tagged and "FAST" in copied.cells[tagged[0]].source:
-        copied.cells.insert(tagged[0] + 1, nbformat.v4.new_code_cell("FAST = True", id="grading-fast"))
+        if "parameters" in cell.metadata.get("tags", []) and "FAST" in cell.source:
+            cell.source += "\nFAST = True"
     return copied
 
 

@@ -9,20 +9,16 @@ import nbformat
 from nbformat import NotebookNode
 
 from autograder.display import report_html
+from autograder.notebooks import grade_id
 from autograder.results import Outcome, Report
 from labkit.course import Lab
 
 
-def grade_cell(lab: Lab, check: str) -> str:
-    """The id in nbgrader of the cell that holds a check."""
-    return "-".join(part for part in (lab.id.replace("/", "-"), check) if part)
-
-
 def outcomes_of(lab: Lab, cell: str, report: Report) -> list[Outcome]:
     """The outcomes that a graded cell stands for: one check's, or all for a whole lab's cell."""
-    if cell == grade_cell(lab, ""):
+    if cell == grade_id(lab, ""):
         return report.outcomes
-    return [outcome for outcome in report.outcomes if cell == grade_cell(lab, outcome.check)]
+    return [outcome for outcome in report.outcomes if cell == grade_id(lab, outcome.check)]
 
 
 def put_outcomes(notebook: NotebookNode, lab: Lab, report: Report) -> None:
@@ -38,11 +34,11 @@ def put_outcomes(notebook: NotebookNode, lab: Lab, report: Report) -> None:
             "title": " · ".join(outcome.title for outcome in found),
             "verdict": part.verdict.words,
         }
-        cell.execution_count = 1
+        cell.execution_count = None
         cell.outputs = [
             nbformat.v4.new_output("display_data", data=data),
             nbformat.v4.new_output(
-                "execute_result", data={"text/plain": repr(float(part.points))}, execution_count=1
+                "execute_result", data={"text/plain": repr(float(part.points))}, execution_count=None
             ),
         ]
 

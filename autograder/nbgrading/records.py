@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from autograder.files import write_atomically
 from autograder.results import Report
 from labkit.errors import WorkbookError
 from labkit.verdicts import Verdict
@@ -124,10 +125,7 @@ class SubmissionRecord(_Data):
 
     def write(self, path: Path) -> None:
         """Write the record so that it is either whole or not there."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
-        part.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        part.replace(path)
+        write_atomically(path, f"{self.model_dump_json(indent=2)}\n".encode())
 
     def with_labs_of(self, path: Path) -> SubmissionRecord:
         """This record with the labs that it lacks taken from an earlier one, where there is one."""

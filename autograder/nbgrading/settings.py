@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import nbgrader
 from traitlets.config import Config
 
 from labkit.course import Course
@@ -17,6 +18,8 @@ from labkit.course import Course
 if TYPE_CHECKING:
     from nbgrader.apps.api import NbGraderAPI
 
+_TEMPLATES = Path(__file__).parent / "templates"
+NBGRADER_TEMPLATES = Path(nbgrader.__file__).parent / "server_extensions" / "formgrader" / "templates"
 COURSE_ID = "ml-infrastructure"
 WRITTEN_STUB = "*Write your answer here.*"
 CODE_STUB = "# Write your code here.\nraise NotImplementedError"
@@ -87,6 +90,12 @@ def _configure(config: Config, folders: Folders) -> None:
     config.ClearSolutions.text_stub = WRITTEN_STUB
     config.ClearSolutions.code_stub = {"python": CODE_STUB}
     config.FormgradeExtension.debug = False  # formgrader would print this configuration above its first page
+    config.GenerateFeedback.exporter_class = "autograder.nbgrading.feedback_page.FeedbackExporter"
+    config.FeedbackExporter.extra_template_basedirs = [str(_TEMPLATES), str(NBGRADER_TEMPLATES)]
+    config.GenerateFeedback.preprocessors = [
+        "autograder.nbgrading.feedback_page.Grades",
+        "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
+    ]
     # nbgrader's own `autograde`, formgrader's lightning bolt too, would run the learner's notebook together
     # with its checks. Both go the way of `workbook grade` instead.
     config.Autograde.sanitize_preprocessors = ["autograder.nbgrading.handover.KeepAsSubmitted"]

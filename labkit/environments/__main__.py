@@ -52,6 +52,10 @@ def _lock(names: list[str], root: Path, *, upgrade: bool) -> int:
     for name in names:
         changed = lock(name, root=root, uv=uv, upgrade=upgrade)
         print(f"environments/{name}.txt {'has changed' if changed else 'is as it was'}.", file=sys.stderr)
+    if "core" in names:
+        from labkit.environments import conda
+
+        conda.write(root)
     return 0
 
 

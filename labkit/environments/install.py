@@ -204,6 +204,6 @@ class _Installation:
         except subprocess.CalledProcessError as error:
             raise WorkbookError(
                 f"{self.environment.path.name} could not be set up.",
-                why=f"{Path(command[0]).name} ended with exit code {error.returncode}; its words stand above.",
+                why=f"{Path(command[0]).name} ended with exit code {error.returncode}; see above.",
                 next_step="Run the same command again: it begins where nothing is half-done.",
             ) from error

@@ -22,9 +22,9 @@ counts from the intended send time; the generator's own lag is measured beside i
 """
 
 from labkit.load.clients import Client, GrpcClient, HttpClient, Kind
+from labkit.load.first_request import preflight
 from labkit.load.outcomes import Outcome
 from labkit.load.plots import Plot, describe, plot
-from labkit.load.preflight import preflight
 from labkit.load.recording import Recording, Stall, longest_stall
 from labkit.load.runner import Progress, run
 from labkit.load.schedule import Schedule

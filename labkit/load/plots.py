@@ -6,16 +6,16 @@ import base64
 import html
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from hdrh.histogram import HdrHistogram
 from numpy.typing import NDArray
 
 from labkit.load.outcomes import Outcome
 from labkit.load.recording import Recording, quantile_of
 
 if TYPE_CHECKING:
+    from hdrh.histogram import HdrHistogram
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -148,6 +148,8 @@ def describe(recording: Recording, *, limit_ms: float | None = None) -> str:
 
 def histogram(recording: Recording) -> HdrHistogram:
     """The answered requests as an HdrHistogram of microseconds, to print or to hand to its tools."""
+    from hdrh.histogram import HdrHistogram
+
     filled = HdrHistogram(1, 3_600_000_000, 3)
     latency = recording.latency_ms
     for microseconds in (latency[np.isfinite(latency)] * 1000).astype(int).tolist():
@@ -170,7 +172,7 @@ def _draw_limit(axes: Axes, limit_ms: float | None) -> None:
         axes.axhline(limit_ms, color=LIMIT_COLOUR, linestyle="--", linewidth=1.2, label=f"{limit_ms:g} ms")
 
 
-def _draw_legend(axes: Axes, where: str) -> None:
+def _draw_legend(axes: Axes, where: Literal["upper left", "upper right"]) -> None:
     if axes.get_legend_handles_labels()[1]:
         axes.legend(loc=where, fontsize="small")
 

@@ -62,6 +62,11 @@ def prepare(folder: Path, *, say: Callable[[str], None] = print) -> dict[str, An
         return about
 
 
+def is_made(folder: Path) -> bool:
+    """Whether `prepare` would find the model there, made by this code."""
+    return _is_made(folder, _recipe())
+
+
 def _recipe() -> str:
     """What the model is made from, as a hash: this code, the network's code and the library's version."""
     here = Path(__file__).parent

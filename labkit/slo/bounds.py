@@ -7,12 +7,14 @@ the misses per window scatter than those of independent requests would (Korn and
 intervals for proportions with small expected number of positive counts estimated from survey data", Survey
 Methodology 24, with their correction by Student's t for the number of windows).
 
-Few misses say little about how they cluster. Towards a pass, as if one further cluster had been seen, a
-design effect is mixed in that a cause recurring `RECURRENCES` times a run at the allowed share of misses
-would have; and where near misses are known, their own design effect if that is larger: a queue that is often half
-full shows how its rare long waits will cluster. No measurement can rule out a cause that does not show up while it lasts: the bounds hold for
-those that recur at least some twenty times in it (`rarest_cause_seconds`). The simulations in
-tests/labkit/slo/test_bounds.py and `python -m benchmarks.bounds` show how well.
+Few misses say little about how they cluster. Towards a pass, therefore, as if one further cluster had been
+seen, a design effect is mixed in that a cause recurring `RECURRENCES` times a run at the allowed share of
+misses would have; and where near misses are known, theirs counts if it is larger: a queue that is often half
+full shows how its rare long waits will cluster.
+
+No measurement can rule out a cause that does not show up while it lasts: the bounds hold for those that recur
+at least some twenty times in it (`rarest_cause_seconds`). The simulations in tests/labkit/slo/test_bounds.py
+and `python -m benchmarks bounds` show how well.
 """
 
 from __future__ import annotations

@@ -127,8 +127,9 @@ def doubts(runs: Sequence[Recording], objective: Objective | AvailabilityObjecti
     for run in runs:
         if run.gave_up:
             return (
-                f"This machine can't send {run.rate:,.0f} requests/s: it sent some {run.sent_rate:,.0f} a second "
-                "and fell two seconds behind. Lower the rate, or measure from a faster machine"
+                f"This machine can't send {run.rate:,.0f} requests/s: it sent some "
+                f"{run.sent_rate:,.0f} a second and fell two seconds behind. "
+                "Lower the rate, or measure from a faster machine"
             )
     requests = sum(run.requests for run in runs)
     if any(run.interrupted for run in runs):

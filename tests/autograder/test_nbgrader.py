@@ -12,12 +12,11 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbgrader.api import Gradebook
-from tiny_course import ASSIGNMENT, CELLS, FILES, lay_course
+from tiny_course import ASSIGNMENT, CELLS, FILES, WritesTheFile, lay_course, use_rubrics
 
 from autograder.nbgrading import Settings, Status, Summary, collect, export, feedback, grade, release
 from autograder.nbgrading.files import Limits
 from autograder.nbgrading.records import SubmissionRecord
-from autograder.nbgrading.runner import NotebookRun
 from autograder.nbgrading.scores import open_gradebook
 from autograder.nbgrading.settings import COURSE_ID, Folders, nbgrader_api
 from labkit.course import Course
@@ -26,16 +25,6 @@ from labkit.verdicts import Verdict
 
 DUE = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 RIGHT = "right\n" * 4
-
-
-class WritesTheFile:
-    """Does what running the second notebook does: writes the file that its exercise makes."""
-
-    def run(self, notebook, folder, limits):
-        source = "\n".join(cell.source for cell in notebook.cells)
-        if "write_text" in source:
-            (folder / CELLS / "made.txt").write_text("made")
-        return NotebookRun(notebook, None, 0.0)
 
 
 def edit(folder: Path, name: str, change: Callable[[nbformat.NotebookNode], None]) -> None:
@@ -159,9 +148,7 @@ SETTINGS = Settings(runner=WritesTheFile(), limits=Limits(files=50))
 @pytest.fixture(scope="module")
 def course(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Course]:
     made = lay_course(tmp_path_factory.mktemp("nbgrader") / "a course")
-    with pytest.MonkeyPatch.context() as patch:
-        for module in ("autograder.loading", "autograder.check"):
-            patch.setattr(f"{module}.RUBRICS", made.root / "rubrics")
+    with use_rubrics(made):
         release(ASSIGNMENT, course=made, due=DUE)
         yield made
 
@@ -370,7 +357,8 @@ def test_feedback_shows_evidence_and_partial_credit(graded, course):
     assert len(pages) == 2 * len(LEARNERS)
     bob = pages["bob", FILES].read_text()
     assert "2 of 4 lines are right" in bob
-    assert "Score: 2.0 / 4.0" in bob
+    assert "2 / 4" in bob
+    assert "waits for a person" in pages["cyd", FILES].read_text()
     assert "alert(" not in pages["kim", FILES].read_text()
     assert "It is not JSON" not in bob
     assert "could not be read: it is not JSON" in pages["fay", FILES].read_text()

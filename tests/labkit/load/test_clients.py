@@ -23,7 +23,7 @@ def test_grpc_wants_its_own_scheme():
 
 def test_shares_add_up_to_one():
     kinds = [Kind(name="a", share=0.9), Kind(name="b", share=0.2)]
-    with pytest.raises(WorkbookError, match="add up to 1.1"):
+    with pytest.raises(WorkbookError, match=r"add up to 1.1"):
         HttpClient("http://h/", kinds)
     HttpClient("http://h/", [Kind(name="a", share=0.9), Kind(name="b", share=0.1), Kind(name="c", rate=5)])
 

@@ -9,7 +9,7 @@ import pytest
 from labkit.errors import WorkbookError
 from labkit.load import GrpcClient, Kind, Outcome, Schedule, preflight, run
 
-BRIEF = Schedule.constant(40, seconds=0.5, warmup=0)
+BRIEF = Schedule.constant(80, seconds=0.25, warmup=0)
 
 
 def echo(request, context):

@@ -13,7 +13,7 @@ from labkit.load import HttpClient, Kind, Outcome, Schedule, run
 from labkit.load.http_transport import request_messages, seconds_to_wait
 from tests.labkit.load import servers
 
-BRIEF = Schedule.constant(40, seconds=0.5, warmup=0)
+BRIEF = Schedule.constant(80, seconds=0.25, warmup=0)
 
 
 def outcomes(server, **fields):
@@ -104,7 +104,7 @@ def test_a_server_that_dies_and_comes_back(serve):
 
 
 def test_latency_counts_from_the_intended_time(serve):
-    """A server that handles one request at a time, 50 ms each, at 40 a second: the queue's wait counts."""
+    """A server that handles one request at a time, 50 ms each, at 80 a second: the queue's wait counts."""
     lock = asyncio.Lock()
 
     async def one_at_a_time(exchange):

@@ -18,7 +18,7 @@ from labkit.load import HttpClient, Kind, Outcome, Schedule, run
 from labkit.load import runner as runner_module
 from tests.labkit.load import servers
 
-BRIEF = Schedule.constant(40, seconds=0.5, warmup=0)
+BRIEF = Schedule.constant(80, seconds=0.25, warmup=0)
 
 
 def test_a_wrong_answer_is_a_miss_and_a_check_may_be_a_closure(serve):
@@ -83,7 +83,7 @@ def test_progress_is_told(serve):
 
 def test_an_interrupt_keeps_what_was_measured(serve):
     server = serve(servers.well_behaved)
-    threading.Timer(2.0, lambda: signal.raise_signal(signal.SIGINT)).start()
+    threading.Timer(1.5, lambda: signal.raise_signal(signal.SIGINT)).start()
     started = time.monotonic()
     recording = run(Schedule.constant(50, seconds=60, warmup=0), HttpClient(server.url))
     assert time.monotonic() - started < 30

@@ -36,14 +36,14 @@ def test_a_wrong_status_shows_what_the_server_says(serve):
     async def invalid(exchange):
         await exchange.answer(422, b'{"detail": "no image"}')
 
-    with pytest.raises(WorkbookError, match="answers 422, not 200.*no image"):
+    with pytest.raises(WorkbookError, match=r"answers 422, not 200.*no image"):
         preflight(HttpClient(serve(invalid).url))
 
 
 def test_nobody_there():
     with servers.serving(servers.well_behaved) as server:
         url = server.url
-    with pytest.raises(WorkbookError, match="Nothing answers at.*Start the server"):
+    with pytest.raises(WorkbookError, match=r"Nothing answers at.*Start the server"):
         preflight(HttpClient(url))
 
 
@@ -54,19 +54,19 @@ def test_a_host_that_does_not_exist():
 
 def test_tls_where_http_was_asked_for(serve, tls_server_context):
     server = serve(servers.well_behaved, tls_server_context)
-    with pytest.raises(WorkbookError, match="speaks TLS.*Measure https://"):
+    with pytest.raises(WorkbookError, match=r"speaks TLS.*Measure https://"):
         preflight(HttpClient(server.url))
 
 
 def test_http_where_tls_was_asked_for(serve):
     url = serve(servers.well_behaved).url.replace("http://", "https://")
-    with pytest.raises(WorkbookError, match="does not speak TLS.*Try http://"):
+    with pytest.raises(WorkbookError, match=r"does not speak TLS.*Try http://"):
         preflight(HttpClient(url, [Kind(name="a", timeout=1.0)]))
 
 
 def test_a_certificate_that_is_not_trusted(serve, tls_server_context):
     url = serve(servers.well_behaved, tls_server_context).url.replace("http://", "https://")
-    with pytest.raises(WorkbookError, match="not trusted.*--insecure"):
+    with pytest.raises(WorkbookError, match=r"not trusted.*--insecure"):
         preflight(HttpClient(url))
     preflight(HttpClient(url, verify=False))
 

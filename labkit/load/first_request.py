@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import socket
 import time
-from urllib.parse import urljoin
-
-import grpc
-import httpx
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
 
 from labkit.errors import WorkbookError
 from labkit.load.clients import Client, GrpcClient, HttpClient, Kind
 from labkit.load.http_transport import seconds_to_wait, tls_context
+
+if TYPE_CHECKING:
+    import httpx
 
 TRIES = 3
 PAUSE_SECONDS = 0.2
@@ -45,6 +46,8 @@ def _once(client: Client, kind: Kind) -> None:
 
 
 def _http_once(client: HttpClient, kind: Kind) -> None:
+    import httpx  # here, so that the load process starts without it
+
     url = urljoin(client.url, kind.path) if kind.path else client.url
     headers = {"User-Agent": "workbook-measure"} | dict(kind.headers)
     if kind.bodies[0] and not any(name.lower() == "content-type" for name in headers):
@@ -119,11 +122,11 @@ def _broken(url: str, error: Exception) -> WorkbookError:
 
 def _speaks_tls(url: str) -> bool:
     """Whether a TLS handshake with this address comes about."""
-    parts = httpx.URL(url)
+    parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
         with (
-            socket.create_connection((parts.host, port), timeout=HANDSHAKE_SECONDS) as connection,
+            socket.create_connection((str(parts.hostname), port), timeout=HANDSHAKE_SECONDS) as connection,
             tls_context(verify=False).wrap_socket(connection),
         ):
             return True
@@ -168,6 +171,8 @@ def _expect(client: HttpClient, kind: Kind, url: str, response: httpx.Response) 
 
 
 def _grpc_once(client: GrpcClient, kind: Kind) -> None:
+    import grpc
+
     target = client.url.removeprefix("grpc://").rstrip("/")
     expected = client.default_expected if kind.expected is None else tuple(kind.expected)
     with grpc.insecure_channel(target) as channel:

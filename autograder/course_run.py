@@ -1,0 +1,129 @@
+"""The run that shows it all (`make course`): every lab's reference, the sample cohort, and the report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from autograder.cohort import lay_cohort
+from autograder.nbgrading.chain import export, feedback, release
+from autograder.nbgrading.grading import Done, grade
+from autograder.handouts import lay_tree
+from autograder.results import Report
+from autograder.run import run_notebook
+from labkit.course import Course, Lab
+
+
+@dataclass(frozen=True)
+class LabRun:
+    """What the reference of one lab earned when its notebook was executed.
+
+    Attributes:
+        lab: The lab's id.
+        seconds: How long the notebook took.
+        report: What the checks in it found.
+        notebook: The executed notebook.
+    """
+
+    lab: str
+    seconds: float
+    report: Report
+    notebook: Path
+
+
+@dataclass(frozen=True)
+class LearnerRow:
+    """What one learner of the cohort earned in one assignment."""
+
+    assignment: str
+    learner: str
+    status: str
+    points: float
+    maximum: float
+    needs_a_look: bool
+
+
+@dataclass
+class CourseRun:
+    """All that one run found."""
+
+    started: datetime
+    seconds: float = 0.0
+    labs: list[LabRun] = field(default_factory=list)
+    learners: list[LearnerRow] = field(default_factory=list)
+    own_errors: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, for report.json."""
+        return {
+            "schema_version": 1,
+            "started": self.started.isoformat(),
+            "seconds": round(self.seconds, 1),
+            "labs": [
+                {"lab": run.lab, "seconds": run.seconds, "report": run.report.model_dump(mode="json")}
+                for run in self.labs
+            ],
+            "learners": [asdict(row) for row in self.learners],
+            "own_errors": self.own_errors,
+        }
+
+
+def run_course(course: Course, say: Callable[[str], None]) -> CourseRun:
+    """Execute every notebook with its reference, take the sample cohort through nbgrader.
+
+    Args:
+        course: Which course.
+        say: Told in a sentence what is done.
+    """
+    run = CourseRun(datetime.now(UTC))
+    for lab in course.labs:
+        say(f"{lab.id}: the notebook with the reference solution")
+        run.labs.append(_run_lab(lab))
+    lay_tree(course)
+    for assignment in course.assignments:
+        say(f"{assignment}: release, the sample cohort, grading")
+        release(assignment, course=course)
+        lay_cohort(assignment, course=course)
+        summary = grade(assignment, course=course, on_event=lambda event: _tell(say, event))
+        run.own_errors += [f"{error.learner}: {error.message}" for error in summary.own_errors]
+        for record in summary.records:
+            reports = [lab.report for lab in record.labs if lab.report is not None]
+            run.learners.append(
+                LearnerRow(
+                    assignment=assignment,
+                    learner=record.learner,
+                    status=record.status.value,
+                    points=sum(report.points for report in reports),
+                    maximum=sum(report.maximum for report in reports),
+                    needs_a_look=any(o.verdict.needs_manual_grade for r in reports for o in r.outcomes),
+                )
+            )
+        say(f"{assignment}: feedback and export")
+        feedback(assignment, course=course)
+        export(assignment, course=course)
+    run.seconds = (datetime.now(UTC) - run.started).total_seconds()
+    return run
+
+
+def write_json(run: CourseRun, folder: Path) -> Path:
+    """Write report.json into the folder; gives its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "report.json"
+    path.write_text(json.dumps(run.as_json(), indent=1) + "\n")
+    return path
+
+
+def _run_lab(lab: Lab) -> LabRun:
+    result = run_notebook(lab, {})
+    assert result.report is not None
+    return LabRun(lab.id, result.seconds, result.report, result.notebook)
+
+
+def _tell(say: Callable[[str], None], event: object) -> None:
+    if isinstance(event, Done):
+        status = event.record.status.value if event.record else "our own error"
+        say(f"  {event.done} of {event.total}: {event.learner}, {status}")
