@@ -19,13 +19,10 @@ from labkit.verdicts import Verdict
 
 
 def run(
-    labs: Annotated[
-        list[str], typer.Argument(metavar="LAB...", help="Labs or weeks, week11/fastapi_server.")
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="LAB... [-p NAME VALUE]...", help="Labs or weeks, and notebooks' parameters."),
     ],
-    parameter: Annotated[
-        list[tuple[str, str]] | None,
-        typer.Option("-p", "--parameter", metavar="NAME VALUE", help="A parameter of the notebooks."),
-    ] = None,
     work: Annotated[
         Path | None,
         typer.Option(help="A folder of an assignment to run instead of the reference answer."),
@@ -39,7 +36,7 @@ def run(
     """
     course = find_course()
     console = Console(highlight=False, quiet=as_json)
-    values = {name: value_of(text) for name, text in parameter or []}
+    labs, values = split(words)
     found = list(dict.fromkeys(lab for wanted in labs for lab in course.select(wanted)))
     results: list[RunResult] = []
     errors: list[WorkbookError] = []
@@ -64,6 +61,28 @@ def run(
         raise typer.Exit(2)
     verdicts = [result.report.verdict for result in results if result.report is not None]
     raise typer.Exit(Verdict.worst(verdicts).exit_code if verdicts else 0)
+
+
+def split(words: list[str]) -> tuple[list[str], dict[str, Any]]:
+    """Labs and parameters, `-p NAME VALUE` as often as wanted (as papermill has it; Typer can't say it).
+
+    Raises:
+        WorkbookError: A `-p` lacks its name or value, or there is an option that nobody knows.
+    """
+    labs: list[str] = []
+    values: dict[str, Any] = {}
+    rest = iter(words)
+    for word in rest:
+        if word in ("-p", "--parameter"):
+            name, text = next(rest, None), next(rest, None)
+            if name is None or text is None:
+                raise WorkbookError(f"{word} lacks a name or a value.", next_step="Write -p NAME VALUE.")
+            values[name] = value_of(text)
+        elif word.startswith("-"):
+            raise WorkbookError(f"There is no option {word}.", next_step="`workbook run --help` lists them.")
+        else:
+            labs.append(word)
+    return labs, values
 
 
 def value_of(text: str) -> Any:
