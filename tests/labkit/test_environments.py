@@ -19,7 +19,9 @@ from labkit.errors import WorkbookError
 UV = Path(sys.prefix) / "bin" / "uv"
 REPOSITORY = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.skipif(not UV.exists(), reason="the running environment was not made by `make setup`")
+pytestmark = pytest.mark.skipif(
+    not UV.exists(), reason="the running environment was not made by `make setup`"
+)
 
 
 def write_wheel(folder: Path, version: str) -> str:
@@ -48,7 +50,9 @@ def root(tmp_path, monkeypatch):
     core = Environment("core", root)
     (core.path / "bin").mkdir(parents=True)
     uv = core.path / "bin" / "uv"
-    uv.write_text(f"#!/bin/sh\ntouch '{root}/uv-began'\n[ ! -e '{root}/slow' ] || sleep 1\nexec '{UV}' \"$@\"\n")
+    uv.write_text(
+        f"#!/bin/sh\ntouch '{root}/uv-began'\n[ ! -e '{root}/slow' ] || sleep 1\nexec '{UV}' \"$@\"\n"
+    )
     uv.chmod(0o755)
     core.python.symlink_to(sys.executable)
     stamp = {"finished": True, "path": str(core.path), "interpreter": str(interpreters.find().executable)}
