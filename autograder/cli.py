@@ -27,7 +27,7 @@ app.command("check")(check.check)
 app.add_typer(measure.app, name="measure")
 app.command("progress")(progress.progress)
 app.command("reset")(lab.reset)
-app.command("run", context_settings={"ignore_unknown_options": True})(run.run)
+app.command("run", cls=run.RunCommand)(run.run)
 app.command("course")(course.course)
 app.command("validate")(validate.validate)
 for step in (grading.release, grading.collect, grading.grade, grading.feedback, grading.export):

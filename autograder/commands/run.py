@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperCommand
 
 from autograder.display import summary
 from autograder.run import CellStarted, RunResult, run_notebook
@@ -18,11 +19,30 @@ from labkit.errors import WorkbookError
 from labkit.verdicts import Verdict
 
 
+class RunCommand(TyperCommand):
+    """Takes `-p NAME VALUE`, as papermill does, beside `-p NAME=VALUE`: Typer knows no pairs."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Make one word of each NAME VALUE, then parse as usual."""
+        joined: list[str] = []
+        words = iter(args)
+        for word in words:
+            joined.append(word)
+            if word in ("-p", "--parameter"):
+                name = next(words, None)
+                value = next(words, None) if name is not None and "=" not in name else None
+                joined += [name if value is None else f"{name}={value}"] if name is not None else []
+        return super().parse_args(ctx, joined)
+
+
 def run(
-    words: Annotated[
-        list[str],
-        typer.Argument(metavar="LAB... [-p NAME VALUE]...", help="Labs or weeks, and notebooks' parameters."),
+    labs: Annotated[
+        list[str], typer.Argument(metavar="LAB...", help="Labs or weeks, week11/fastapi_server.")
     ],
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("-p", "--parameter", metavar="NAME VALUE", help="A parameter of the notebooks."),
+    ] = None,
     work: Annotated[
         Path | None,
         typer.Option(help="A folder of an assignment to run instead of the reference answer."),
@@ -36,7 +56,7 @@ def run(
     """
     course = find_course()
     console = Console(highlight=False, quiet=as_json)
-    labs, values = split(words)
+    values = dict(_named(text) for text in parameter or [])
     found = list(dict.fromkeys(lab for wanted in labs for lab in course.select(wanted)))
     results: list[RunResult] = []
     errors: list[WorkbookError] = []
@@ -63,26 +83,11 @@ def run(
     raise typer.Exit(Verdict.worst(verdicts).exit_code if verdicts else 0)
 
 
-def split(words: list[str]) -> tuple[list[str], dict[str, Any]]:
-    """Labs and parameters, `-p NAME VALUE` as often as wanted (as papermill has it; Typer can't say it).
-
-    Raises:
-        WorkbookError: A `-p` lacks its name or value, or there is an option that nobody knows.
-    """
-    labs: list[str] = []
-    values: dict[str, Any] = {}
-    rest = iter(words)
-    for word in rest:
-        if word in ("-p", "--parameter"):
-            name, text = next(rest, None), next(rest, None)
-            if name is None or text is None:
-                raise WorkbookError(f"{word} lacks a name or a value.", next_step="Write -p NAME VALUE.")
-            values[name] = value_of(text)
-        elif word.startswith("-"):
-            raise WorkbookError(f"There is no option {word}.", next_step="`workbook run --help` lists them.")
-        else:
-            labs.append(word)
-    return labs, values
+def _named(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise WorkbookError(f"The parameter {name} has no value.", next_step=f"Write -p {name} VALUE.")
+    return name, value_of(value)
 
 
 def value_of(text: str) -> Any:

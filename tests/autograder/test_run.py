@@ -12,9 +12,10 @@ import nbformat
 import psutil
 import pytest
 import typer
+from typer.testing import CliRunner
 
 import autograder
-from autograder.commands.run import run, value_of
+from autograder.commands.run import RunCommand, run, value_of
 from autograder.notebooks import derive
 from autograder.run import parameters_of, run_notebook
 from labkit.errors import WorkbookError
@@ -118,16 +119,27 @@ def test_what_a_parameters_text_means(text, value):
     assert value_of(text) == value
 
 
-def test_the_command_says_json_and_its_exit_code(course, capsys):
-    with pytest.raises(typer.Exit) as left:
-        run(["week01"], [("FAST", "true")], as_json=True)
-    assert left.value.exit_code == 0
-    (result,) = json.loads(capsys.readouterr().out)["results"]
-    assert result["parameters"]["FAST"] is True
-    with pytest.raises(typer.Exit) as left:
-        run(["week01"], [("NONE", "1")])
-    assert left.value.exit_code == 2
-    assert "no parameter 'NONE'" in capsys.readouterr().out
+@pytest.fixture
+def command():
+    app = typer.Typer()
+    app.command("run", cls=RunCommand)(run)
+    return lambda *words: CliRunner().invoke(app, words)
+
+
+@pytest.mark.parametrize("words", [["FAST", "true"], ["FAST=true"]])
+def test_the_command_says_json_and_its_exit_code(course, command, words):
+    ended = command("week01", "-p", *words, "--json")
+    assert ended.exit_code == 0, ended.output
+    (result,) = json.loads(ended.output)["results"]
+    assert result["parameters"] == {"RATE": 200, "FAST": True}
+
+
+def test_the_command_refuses_what_it_does_not_know(course, command):
+    ended = command("week01", "-p", "NONE", "1")
+    assert ended.exit_code == 2
+    assert "no parameter 'NONE'" in ended.output
+    ended = command("week01", "-p", "FAST")
+    assert "has no value" in str(ended.exception)
 
 
 def test_ctrl_c_leaves_no_kernel(course):
