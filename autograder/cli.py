@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from autograder.commands import check, measure, progress, validate
+from autograder.commands import check, course, doctor, grading, lab, measure, progress, run, validate
 from labkit.errors import WorkbookError
 
 INTERRUPTED = 130
@@ -21,10 +21,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("doctor")(doctor.doctor)
+app.command("lab")(lab.lab)
 app.command("check")(check.check)
 app.add_typer(measure.app, name="measure")
 app.command("progress")(progress.progress)
+app.command("reset")(lab.reset)
+app.command("run", context_settings={"ignore_unknown_options": True})(run.run)
+app.command("course")(course.course)
 app.command("validate")(validate.validate)
+for step in (grading.release, grading.collect, grading.grade, grading.feedback, grading.export):
+    app.command()(step)
 
 
 def main() -> None:

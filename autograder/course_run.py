@@ -12,7 +12,7 @@ from typing import Any
 from autograder.cohort import lay_cohort
 from autograder.nbgrading.chain import export, feedback, release
 from autograder.nbgrading.grading import Done, grade
-from autograder.notebooks import lay_tree
+from autograder.handouts import lay_tree
 from autograder.results import Report
 from autograder.run import run_notebook
 from labkit.course import Course, Lab

@@ -17,6 +17,7 @@ from labkit.errors import WorkbookError
 from labkit.models import models_folder
 
 _LEFT_OUT = frozenset({"__pycache__", ".ipynb_checkpoints", ".pytest_cache", ".ruff_cache", ".terraform"})
+_LEFT_OUT_ENDINGS = frozenset({".pyc", ".log"})
 
 
 def handed_out(lab: Lab) -> dict[str, Path]:
@@ -27,7 +28,7 @@ def handed_out(lab: Lab) -> dict[str, Path]:
     """
     files = {path.relative_to(lab.handout).as_posix(): path for path in _files(lab.handout)}
     for asset in read_source(lab).header.assets:
-        path = models_folder() / asset
+        path = models_folder(lab.folder.parent.parent) / asset
         if not path.is_file():
             raise WorkbookError(
                 f"{lab.id} hands out {asset}, which is not there.",
@@ -86,5 +87,5 @@ def _files(folder: Path) -> list[Path]:
         if path.is_file()
         and not path.is_symlink()
         and not _LEFT_OUT & set(path.relative_to(folder).parts)
-        and path.suffix != ".pyc"
+        and path.suffix not in _LEFT_OUT_ENDINGS
     )

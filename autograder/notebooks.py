@@ -115,7 +115,7 @@ def _refuse_namesakes(course: Course) -> None:
 
 
 def grade_id(lab: Lab, name: str) -> str:
-    """nbgrader's id of a check, a reading or an exercise: `week11-fastapi_server-latency`."""
+    """The id that nbgrader knows a check, a reading or an exercise by: `week11-fastapi_server-latency`."""
     return "-".join(part for part in (lab.id.replace("/", "-"), name) if part)
 
 

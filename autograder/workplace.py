@@ -50,16 +50,20 @@ class Results:
     def report(self, lab: Lab) -> Report | None:
         """The last report, if there is a readable one."""
         try:
-            return Report.model_validate_json(self._path(lab, "report").read_bytes())
+            return Report.model_validate_json(self.report_path(lab).read_bytes())
         except (OSError, ValueError):
             return None
+
+    def report_path(self, lab: Lab) -> Path:
+        """Where the last report of a lab lies."""
+        return self._path(lab, "report")
 
     def keep(self, lab: Lab, report: Report) -> Report:
         """Lay a report over the last one, so that a run of one part keeps the others; gives the whole."""
         with self._lock(lab):
             before = self.report(lab)
             whole = before.updated_by(report) if before else report
-            self._write(self._path(lab, "report"), whole.model_dump(mode="json"))
+            self._write(self.report_path(lab), whole.model_dump(mode="json"))
         return whole
 
     def hints_seen(self, lab: Lab) -> dict[str, int]:

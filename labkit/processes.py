@@ -158,11 +158,12 @@ def _die_with_parent() -> None:
 def _drain(stream: IO[bytes], log: Path) -> None:
     """Write a stream into a file up to the cap, and read the rest away so that the writer never waits."""
     left = LOG_BYTES
+    told = False
     with log.open("wb", buffering=0) as file:
         while chunk := stream.read1(65536):  # type: ignore[attr-defined]
-            if left > 0:
-                file.write(chunk[:left])
-                if len(chunk) > left:
-                    file.write(b"\n[the log is full; the rest was dropped]\n")
-                left -= len(chunk)
+            file.write(chunk[:left])
+            if len(chunk) > left and not told:
+                file.write(b"\n[the log is full; the rest was dropped]\n")
+                told = True
+            left -= min(left, len(chunk))
     stream.close()

@@ -174,7 +174,7 @@ def _draw_limit(axes: Axes, limit_ms: float | None) -> None:
 
 def _draw_legend(axes: Axes, where: Literal["upper left", "upper right"]) -> None:
     if axes.get_legend_handles_labels()[1]:
-        axes.legend(loc=where, fontsize="small")  # type: ignore[call-overload]
+        axes.legend(loc=where, fontsize="small")
 
 
 def _milliseconds(value: float) -> str:

@@ -86,6 +86,7 @@ def jupyter_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
                 *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
                 *(f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={folder}"),
                 "--LabApp.news_url=None",
+                "--LabApp.expose_app_in_browser=True",
             ],
             cwd=folder,
             log=home / "log",

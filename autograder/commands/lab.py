@@ -1,0 +1,78 @@
+"""`workbook lab` makes the learner's copy and opens JupyterLab; `workbook reset` starts a lab afresh."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from autograder.workspace import Change, Done, make_copy
+from autograder.workspace import reset as reset_lab
+from labkit.course import Course, find_course
+from labkit.errors import WorkbookError
+
+
+def lab(
+    no_open: Annotated[
+        bool, typer.Option("--no-open", help="Make or update the copy only; start no JupyterLab.")
+    ] = False,
+    port: Annotated[int | None, typer.Option(help="JupyterLab's port; a free one by default.")] = None,
+) -> None:
+    """Make your copy of the course in learn/ and open it in JupyterLab.
+
+    Files that you changed stay as they are; what is newer is laid beside them.
+    """
+    course = find_course()
+    console = Console(highlight=False, soft_wrap=True)
+    _tell(console, make_copy(course))
+    if no_open:
+        return
+    command = jupyterlab(course, port)
+    console.print("JupyterLab opens in your browser. Ctrl-C here ends it.")
+    sys.stdout.flush()
+    os.execv(command[0], command)  # noqa: S606  # JupyterLab takes over this terminal and its signals
+
+
+def reset(
+    lab: Annotated[str, typer.Argument(help="The lab, for example week11/fastapi_server.")],
+) -> None:
+    """Start a lab afresh. Your version is set aside with the date, not deleted."""
+    course = find_course()
+    done = reset_lab(course, course.lab(lab))
+    console = Console(highlight=False, soft_wrap=True)
+    if done.kept is not None:
+        console.print(f"Your version is kept in {escape(str(done.kept.relative_to(course.root)))}.")
+    console.print(f"{escape(lab)} is as it was handed out: {len(done.changes)} files.")
+
+
+def jupyterlab(course: Course, port: int | None = None) -> list[str]:
+    """The command line that opens the learner's copy at its first notebook, on this machine only.
+
+    Raises:
+        WorkbookError: The course has no lab.
+    """
+    if not course.labs:
+        raise WorkbookError("This course has no lab.", next_step="Change to the workbook's folder.")
+    first = course.labs[0]
+    return [
+        *(sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1"),
+        f"--ServerApp.root_dir={course.learn}",
+        f"--LabApp.default_url=/lab/tree/{first.assignment}/{first.name}.ipynb",
+        *([] if port is None else [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]),
+    ]
+
+
+def _tell(console: Console, changes: list[Change]) -> None:
+    """Say what was done: new and replaced files in numbers, and each that needs the learner's eye."""
+    count = {done: sum(change.done is done for change in changes) for done in Done}
+    parts = [f"{count[done]} {done.value}" for done in (Done.MADE, Done.UPDATED, Done.KEPT) if count[done]]
+    console.print(f"Your copy is in learn: {', '.join(parts) or 'nothing to lay'}.")
+    for change in changes:
+        if change.done is Done.UPDATED:
+            console.print(f" updated {escape(str(change.path))}")
+        elif change.done is Done.BESIDE:
+            console.print(f" {escape(str(change))}")

@@ -1,0 +1,39 @@
+"""The grader graded: every answer earns just what it says; outcomes are kept in build/validate."""
+
+import pytest
+
+from autograder.loading import load_rubric
+from autograder.validate import answers_of, validate
+from labkit.course import find_course
+from labkit.models.store import models_folder, prepare
+from labkit.verdicts import Verdict
+
+COURSE = find_course()
+ANSWERS = [
+    pytest.param(lab, answer.name, id=f"{lab.id}-{answer.name}")
+    for lab in COURSE.labs
+    for answer in answers_of(load_rubric(lab))
+]
+
+
+@pytest.mark.parametrize(("lab", "name"), ANSWERS)
+def test_an_answer_earns_what_it_says(lab, name):
+    prepare(models_folder() / "digits", say=lambda _: None)
+    (found,) = validate(lab, COURSE.build / "validate", only=lambda answer: answer.name == name)
+    assert found.verdict is Verdict.PASSED, "; ".join(found.wrong)
+
+
+@pytest.mark.parametrize("lab", COURSE.labs, ids=lambda lab: lab.id)
+def test_a_rubric_has_enough_answers(lab):
+    rubric = load_rubric(lab)
+    names = [answer.name for answer in answers_of(rubric)]
+    assert "reference" in names
+    assert sum(name.startswith(("reference", "right_")) for name in names) >= 2
+    assert sum(name.startswith("wrong_") for name in names) >= 8
+
+
+@pytest.mark.parametrize("lab", COURSE.labs, ids=lambda lab: lab.id)
+def test_every_check_is_lost_by_some_wrong_answer(lab):
+    rubric = load_rubric(lab)
+    lost = {name for answer in answers_of(rubric) if answer.name != "blank" for name in answer.loses}
+    assert lost == {spec.name for spec in rubric.checks}
