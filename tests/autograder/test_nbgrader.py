@@ -348,7 +348,6 @@ def test_export_has_everyone(exported):
     assert exported["bob", "four_lines"]["total"] == "6"
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning:nbconvert")
 def test_feedback_shows_evidence_and_partial_credit(graded, course):
     pages = {(page.parent.parent.name, page.stem): page for page in feedback(ASSIGNMENT, course=course)}
     assert len(pages) == len(LEARNERS)
