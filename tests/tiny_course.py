@@ -10,7 +10,6 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from autograder.nbgrading.runner import NotebookRun, RunLimits
 from labkit.course import Course
 
 ASSIGNMENT = "week99_tiny"
@@ -184,13 +183,3 @@ def use_rubrics(course: Course) -> Iterator[None]:
         for module in ("autograder.loading", "autograder.checking"):
             patch.setattr(f"{module}.RUBRICS", course.root / "rubrics")
         yield
-
-
-class WritesTheFile:
-    """A runner that does what running the second notebook does: the file of its exercise is there."""
-
-    def run(self, notebook: nbformat.NotebookNode, folder: Path, limits: RunLimits) -> NotebookRun:
-        source = "\n".join(cell.source for cell in notebook.cells)
-        if "write_text" in source:
-            (folder / CELLS / "made.txt").write_text("made")
-        return NotebookRun(notebook, None, 0.0)

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -189,7 +190,7 @@ def summary_of(summary: Summary) -> RenderableType:
         rows = [(e.learner, e.where, e.message.strip().splitlines()[-1]) for e in summary.own_errors]
         parts.append(_rows("Errors on our side", rows))
     phases = " · ".join(f"{phase} {seconds:.1f} s" for phase, seconds in summary.phases.items())
-    parts.append(Text(f"Time: {summary.seconds:.1f} s{f' ({phases})' if phases else ''}", style="dim"))
+    parts.append(Text(f"\nTime: {summary.seconds:.1f} s{f' ({phases})' if phases else ''}", style="dim"))
     return Group(*parts)
 
 
@@ -198,22 +199,20 @@ def _first_line(summary: Summary) -> str:
     return f"{summary.assignment}: {said or 'nothing to grade'}"
 
 
-def _distribution(summary: Summary) -> Table:
+def _distribution(summary: Summary) -> RenderableType:
     """How many submissions lie in each fifth of the points that the checks give."""
     counts = [0] * _BINS
     highest = max(_maximum(summary), 1e-9)
     for record in summary.records:
         counts[min(_BINS - 1, int(_BINS * record.points / highest))] += 1
-    table = Table(
-        title="Points by checks", title_justify="left", title_style="bold", box=None, show_header=False
+    edges = [highest * place / _BINS for place in range(_BINS + 1)]
+    return _rows(
+        "Points by checks",
+        [
+            (f"{number(low)} to {number(high)}", str(count), "█" * count)
+            for low, high, count in zip(edges, edges[1:], counts, strict=False)
+        ],
     )
-    table.add_column(justify="right")
-    table.add_column(justify="right")
-    table.add_column()
-    for place, count in enumerate(counts):
-        low, high = highest * place / _BINS, highest * (place + 1) / _BINS
-        table.add_row(f"{number(low)} to {number(high)}", str(count), "█" * count)
-    return table
 
 
 def _maximum(summary: Summary) -> float:
@@ -226,11 +225,11 @@ def _maximum(summary: Summary) -> float:
     return sum(worth.values())
 
 
-def _rows(title: str, rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, show_header=False)
+def _rows(title: str, rows: Sequence[Sequence[str]]) -> RenderableType:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for row in rows:
         table.add_row(*(Text(cell, overflow="fold") for cell in row))
-    return table
+    return Group(Text(f"\n{title}", style="bold"), Padding(table, (0, 0, 0, 1)))
 
 
 def _console() -> Console:

