@@ -6,11 +6,10 @@ import asyncio
 import math
 from collections.abc import Callable
 
+from labkit.load.alarm import Alarm, alarm
 from labkit.load.transport import Ledger, Transport
 
 MILLISECOND = 1_000_000
-# A timer is a millisecond or so off: wake this early and poll for the rest.
-WAKE_EARLY_NS = 1 * MILLISECOND
 LONGEST_SLEEP_NS = 5 * MILLISECOND
 # Answers that came in meanwhile are read after this many sends.
 SENDS_AT_ONCE = 16
@@ -50,14 +49,19 @@ class Pacer:
         self._next_report = 0
         self._drain_until = math.inf
         self._done: asyncio.Future[None] | None = None
+        self._alarm: Alarm | None = None
 
     async def run(self) -> None:
         """Send everything, and wait for every answer or its time-out."""
         loop = asyncio.get_running_loop()
         self._done = loop.create_future()
+        self._alarm = alarm(loop, self._tick)
         self._ledger.start()
         self._tick()
-        await self._done
+        try:
+            await self._done
+        finally:
+            self._alarm.close()
 
     def stop(self) -> None:
         """Send no more; answers on their way get half a second."""
@@ -80,11 +84,8 @@ class Pacer:
             return
         else:
             wait = LONGEST_SLEEP_NS
-        loop = asyncio.get_running_loop()
-        if wait > 2 * WAKE_EARLY_NS:
-            loop.call_later(min(wait - WAKE_EARLY_NS, LONGEST_SLEEP_NS) / 1e9, self._tick)
-        else:
-            loop.call_soon(self._tick)
+        if self._alarm is not None:
+            self._alarm.set(min(wait, LONGEST_SLEEP_NS))
 
     def _look(self) -> int:
         """The time; a gap since the last look, which sleeps bound, is a pause of this process."""

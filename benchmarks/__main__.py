@@ -1,0 +1,43 @@
+"""`python -m benchmarks [rate|others|known|bounds ...]`: the project's figures, in one table."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+
+from benchmarks.bounds import wrong_of_ten_thousand
+from benchmarks.load_generator import against_others, holding_a_rate, known_behaviour
+from benchmarks.table import HEAD, Row
+
+
+def main() -> None:
+    """Run the parts that were asked for, all by default."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
+    parser.add_argument(
+        "--mlperf-python",
+        default=os.environ.get("MLPERF_PYTHON", ""),
+        help="the Python of an environment with mlcommons-loadgen; left out if not given",
+    )
+    parser.add_argument("parts", nargs="*", help="rate, others, known, bounds")
+    asked = parser.parse_args()
+    parts: dict[str, Callable[[], list[Row]]] = {
+        "rate": lambda: holding_a_rate(asked.repetitions, asked.seconds),
+        "others": lambda: against_others(asked.repetitions, asked.seconds, asked.mlperf_python),
+        "known": lambda: known_behaviour(asked.repetitions),
+        "bounds": wrong_of_ten_thousand,
+    }
+    unknown = set(asked.parts) - set(parts)
+    if unknown:
+        parser.error(f"there is no part {', '.join(sorted(unknown))}; choose from {', '.join(parts)}")
+    print(HEAD)
+    for name in asked.parts or parts:
+        for row in parts[name]():
+            print(row, flush=True)
+    print(f"\nload average {os.getloadavg()[0]:.2f} on {os.cpu_count()} cores at the end")
+
+
+if __name__ == "__main__":
+    main()
