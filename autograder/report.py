@@ -98,7 +98,8 @@ def _cohort(run: CourseRun) -> str:
 
 
 def _lab_section(lab: LabRun) -> str:
-    return f"<h2>{html.escape(lab.lab)}</h2><div class='scroll'>{report_html(lab.report)}</div>{_plots(lab.notebook)}"
+    table = f"<div class='scroll'>{report_html(lab.report)}</div>"
+    return f"<h2>{html.escape(lab.lab)}</h2>{table}{_plots(lab.notebook)}"
 
 
 def _plots(path: Path) -> str:
