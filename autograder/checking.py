@@ -204,7 +204,7 @@ def _lost(spec: CheckSpec, ended: str, log: str) -> Outcome:
         points=0,
         maximum=spec.points,
         evidence=f"There is no result: {ended}.",
-        cause=f"This is not your work's fault. The checks' own log is {log}.",
+        cause=f"This is not your work's fault. The checks' own log is {Path(log).name} in build/logs.",
         hidden=spec.hidden,
         hints=len(spec.hints),
     )

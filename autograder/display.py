@@ -48,7 +48,8 @@ def report_html(report: Report, *, for_learner: bool = True, waiting: Sequence[C
     )
     about = f"{report.tier.value} · {report.seconds:.1f} s"
     return (
-        '<table role="table" style="border-collapse:collapse;margin:.5em 0;width:100%;max-width:60em">'
+        '<table role="table" style="table-layout:auto;border-collapse:collapse;margin:.5em 0;'
+        'width:100%;max-width:60em">'
         f'<caption style="{_CELL};font-weight:bold">{html.escape(report.lab)} '
         f'<span style="font-weight:normal;{_QUIET}">{about}</span></caption>'
         f"<thead><tr>{head}</tr></thead>"
