@@ -26,6 +26,20 @@ _GRACE_SECONDS = 20
 
 STUB = '''"""Stands in for the course's checks while a submission runs: judging is done from outside."""
 
+import sys
+
+
+class _NothingBelow:
+    """An installed workbook would answer for `autograder.rubrics`: here there is nothing but `check`."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.startswith("autograder."):
+            raise ModuleNotFoundError(f"No module named {name!r} while work is graded", name=name)
+
+
+sys.meta_path.insert(0, _NothingBelow)
+
 
 def check(*_args, **_kwargs):
     """Say nothing and be worth nothing."""
