@@ -6,6 +6,8 @@ from benchmarks.simulated import services, wrong_verdicts
 from benchmarks.table import Row
 
 CASES = ((6000, 1), (20_000, 1), (3000, 3))
+# Other seeds than those that the numbers in labkit/slo/bounds.py were chosen with.
+FIRST_SEED = 1000
 
 
 def wrong_of_ten_thousand(runs: int = 10_000, chunk: int = 1000) -> list[Row]:
@@ -14,7 +16,7 @@ def wrong_of_ten_thousand(runs: int = 10_000, chunk: int = 1000) -> list[Row]:
     for requests, looks in CASES:
         for name, simulator in services(requests, 0.01).items():
             parts = [
-                wrong_verdicts(simulator, runs=chunk, requests=requests, looks=looks, seed=seed)
+                wrong_verdicts(simulator, runs=chunk, requests=requests, looks=looks, seed=FIRST_SEED + seed)
                 for seed in range(runs // chunk)
             ]
             passed, failed = (

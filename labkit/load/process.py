@@ -27,6 +27,9 @@ try:
 except ImportError:  # there is none for this platform
     uvloop = None
 
+# The generator needs little of the processor, but that little in time.
+PRIORITY = -10
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run the plan of the first argument's file and write the recording to the second's.
@@ -37,6 +40,8 @@ def main(arguments: Sequence[str]) -> int:
     plan_path, recording_path = map(Path, arguments)
     plan = json.loads(plan_path.read_text())
     gc.disable()
+    with suppress(OSError):  # only root may; without, a busy machine shows as lag a little sooner
+        os.nice(PRIORITY)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop if uvloop else None) as runner:
         recording = runner.run(record(plan))
     recording.save(recording_path)

@@ -29,9 +29,9 @@ from scipy import special
 
 # Misses are counted in so many windows a run, to see causes that last shorter or longer; the scale on which
 # they scatter most counts.
-WINDOWS = (30, 60, 120, 240)
+WINDOWS = (20, 40, 80, 160)
 RECURRENCES = 12
-FEWEST_REQUESTS = 2 * min(WINDOWS)
+FEWEST_REQUESTS = 60
 
 
 class ShareBounds(NamedTuple):
