@@ -1,4 +1,4 @@
-"""Every lab as people meet it: its notebook from its source, run with the reference, released without secrets."""
+"""Every lab as people meet it: its notebook, run with the reference, and released without secrets."""
 
 import os
 import subprocess
