@@ -84,7 +84,7 @@ def next_step(found: list[Standing]) -> str:
     """What to do next, in one line."""
     for s in found:
         if s.next_check:
-            return f"Next: {s.lab}, {s.next_check}. workbook check {s.lab}"
+            return f"Next: {s.next_check} (workbook check {s.lab})"
     return "Everything that is checked here has passed."
 
 
