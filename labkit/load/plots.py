@@ -75,7 +75,9 @@ def draw_over_time(axes: Axes, recording: Recording, limit_ms: float | None = No
     seconds = measured.intended_ns / 1e9 - measured.warmup
     latency = (measured.done_ns - measured.intended_ns) / 1e6
     right = measured.outcome == Outcome.OK
-    for number, kind in enumerate(measured.kinds):
+    counts = np.bincount(measured.kind, minlength=len(measured.kinds))
+    for number in np.argsort(-counts, kind="stable").tolist():  # the rare ones on top
+        kind = measured.kinds[number]
         chosen = np.flatnonzero((measured.kind == number) & right)
         chosen = _thinned(chosen, latency)
         axes.plot(
