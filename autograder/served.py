@@ -84,7 +84,7 @@ class Served:
                 next_step="Ask it yourself with curl while the server runs.",
             ) from error
         except (httpx.TransportError, httpx.DecodingError) as error:
-            if self._server.has_ended:
+            if self._server.has_ended(within=1.0):
                 raise WorkFault(
                     f"The server ended during {asked}.",
                     why=" ".join(self._server.process.last_lines(1)) if self._server.process else "",

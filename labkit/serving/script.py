@@ -80,10 +80,17 @@ class ScriptServer:
         if self.process is not None:
             self.process.stop()
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether the server ended by itself."""
-        return self.process is not None and self.process.exit_code is not None
+    def has_ended(self, within: float = 0.0) -> bool:
+        """Whether the server ends by itself within that many seconds.
+
+        A connection is closed a moment before the process that held it is gone.
+        """
+        if self.process is None:
+            return False
+        deadline = time.monotonic() + within
+        while self.process.exit_code is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return self.process.exit_code is not None
 
     def _wait_for(self, port: int) -> None:
         process = self.process

@@ -61,7 +61,10 @@ def predictions(work: Path, tmp_path: Path):
 def ended(pid: int) -> bool:
     """Whether a process is gone within a moment; one that only waits to be collected is."""
     for _ in range(50):
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
             return True
         time.sleep(0.05)
     return False

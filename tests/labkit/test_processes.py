@@ -19,10 +19,10 @@ def wait_for(condition, seconds=10.0):
         time.sleep(0.02)
 
 
-def lives(process):
+def lives(pid):
     """Whether it runs; one that has ended and was not yet collected by its parent does not."""
     try:
-        return process.status() != psutil.STATUS_ZOMBIE
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
@@ -38,7 +38,7 @@ def test_stop_ends_the_whole_family_also_what_ignores_sigterm(tmp_path):
     family = process.family()
     assert len(family) == 2
     process.stop(grace=0.3)
-    wait_for(lambda: not any(map(lives, family)))
+    wait_for(lambda: not any(lives(member.pid) for member in family))
 
 
 def test_the_log_is_capped_and_the_writer_never_waits(tmp_path):
@@ -64,4 +64,4 @@ def test_a_process_ends_with_the_one_that_started_it(tmp_path):
     pid = int(outer.stdout.readline())
     outer.kill()
     outer.communicate()
-    wait_for(lambda: not psutil.pid_exists(pid) or not lives(psutil.Process(pid)))
+    wait_for(lambda: not lives(pid))
