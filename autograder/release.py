@@ -23,11 +23,10 @@ import labkit
 from autograder.files import digest
 from autograder.handouts import handed_out
 from autograder.loading import rubric_path
+from autograder.nbgrading.settings import CODE_STUB
 from autograder.notebooks import ANSWER_STUB, derive
 from autograder.sources import BEGIN_SOLUTION, END_SOLUTION, Role, read_source
 from labkit.course import Course, Lab
-
-CODE_STUB = "# Write your code here.\nraise NotImplementedError"
 
 # Shorter lines, and those that only a language's grammar makes, say nothing of where they come from.
 _SHORTEST = 10

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import nbgrader
 from traitlets.config import Config
 
+from autograder.notebooks import ANSWER_STUB
 from labkit.course import Course
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 _TEMPLATES = Path(__file__).parent / "templates"
 NBGRADER_TEMPLATES = Path(nbgrader.__file__).parent / "server_extensions" / "formgrader" / "templates"
 COURSE_ID = "ml-infrastructure"
-WRITTEN_STUB = "*Write your answer here.*"
 CODE_STUB = "# Write your code here.\nraise NotImplementedError"
 
 
@@ -87,7 +87,7 @@ def _configure(config: Config, folders: Folders) -> None:
     config.CourseDirectory.root = str(folders.root)
     config.CourseDirectory.course_id = COURSE_ID
     config.CourseDirectory.db_url = folders.gradebook_url
-    config.ClearSolutions.text_stub = WRITTEN_STUB
+    config.ClearSolutions.text_stub = ANSWER_STUB
     config.ClearSolutions.code_stub = {"python": CODE_STUB}
     config.FormgradeExtension.debug = False  # formgrader would print this configuration above its first page
     config.GenerateFeedback.exporter_class = "autograder.nbgrading.feedback_page.FeedbackExporter"
