@@ -30,8 +30,9 @@ _PASSED_ON = ("hide-input", "hide-output", "hide-cell", "raises-exception")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _HEADER = re.compile(r"---\n(.*?)^---[ ]*\n", re.DOTALL | re.MULTILINE)
 # Looser than nbgrader's own markers, so that a misspelt one is refused instead of being released.
+# Only at the start of a comment: prose may speak of how solutions begin and end.
 _MARKER = re.compile(
-    r"\b(begin|end)[ _-]*(solutions?|hidden[ _-]*tests?|mark(ing)?[ _-]*scheme)\b", re.IGNORECASE
+    r"^\s*#+\s*(begin|end)[ _-]*(solutions?|hidden[ _-]*tests?|mark(ing)?[ _-]*scheme)\b", re.IGNORECASE
 )
 
 

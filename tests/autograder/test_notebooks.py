@@ -125,6 +125,11 @@ def test_the_command_says_what_is_wrong(small_course, capsys):
     assert "nobody knows the tag 'exercize'. Did you mean 'exercise'?" in capsys.readouterr().err
 
 
+def test_prose_may_say_how_solutions_end(small_course):
+    small_course.edit_source("About 20 minutes.", "In the end solutions differ by what they cost.")
+    assert any("In the end solutions" in cell.source for cell in derive(small_course.adding).cells)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
