@@ -13,15 +13,16 @@ from labkit.load.transport import Ledger
 class Instant:
     """A transport whose answers are there at once, or never."""
 
-    def __init__(self, ledger, answers=True, busy_at=None):
-        self.ledger, self.answers, self.busy_at = ledger, answers, busy_at
+    def __init__(self, ledger, answers=True, busy_at=None, busy_seconds=0.15):
+        self.ledger, self.answers = ledger, answers
+        self.busy_at, self.busy_seconds = busy_at, busy_seconds
 
     async def open(self):
         pass
 
     def send(self, index):
-        if index == self.busy_at:
-            time.sleep(0.15)
+        if self.busy_at in (index, "always"):
+            time.sleep(self.busy_seconds)
         if self.answers:
             self.ledger.finish(index, Outcome.OK, 200)
 
@@ -69,6 +70,17 @@ def test_stopping_sends_no_more_and_waits_only_briefly():
     assert pacer.interrupted
     assert pacer.sent < 1000
     assert time.monotonic() - started < 8
+
+
+def test_a_rate_that_cannot_be_sent_ends_early():
+    ledger = ledger_of(np.arange(100_000) * 0.001)
+    slow = Instant(ledger, busy_at="always", busy_seconds=0.02)
+    pacer = Pacer(ledger, slow, lambda sent: None)
+    started = time.monotonic()
+    asyncio.run(pacer.run())
+    assert pacer.gave_up
+    assert 0 < pacer.sent < 1000, "a lag of two seconds is reached after about a hundred sends"
+    assert time.monotonic() - started < 60
 
 
 def test_an_empty_run_ends():

@@ -9,7 +9,6 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
 
@@ -92,12 +91,16 @@ def test_an_interrupt_keeps_what_was_measured(serve):
     assert recording.misses == 0, "what the interruption cut off is not held against the server"
 
 
-def test_the_load_process_ends_with_its_parent(serve):
+def test_the_load_process_ends_with_its_parent(serve, tmp_path):
     server = serve(servers.well_behaved)
     script = (
         f"from labkit.load import *\nrun(Schedule.constant(20, seconds=600), HttpClient({server.url!r}))\n"
     )
-    parent = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[3])
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=Path(__file__).parents[3],
+        env={**os.environ, "TMPDIR": str(tmp_path)},  # killed, it can't tidy up
+    )
     try:
         deadline = time.monotonic() + 20
         while not server.requests and time.monotonic() < deadline:
@@ -115,14 +118,3 @@ def test_a_load_process_that_fails_is_told(monkeypatch):
     monkeypatch.setattr(runner_module.sys, "executable", "/bin/false")
     with pytest.raises(WorkbookError, match="without a recording"):
         run(BRIEF, HttpClient("http://127.0.0.1:9/"))
-
-
-def test_a_rate_that_cannot_be_sent_ends_early(serve):
-    started = time.monotonic()
-    recording = run(
-        Schedule.constant(120_000, seconds=6, warmup=0), HttpClient(serve(servers.well_behaved).url)
-    )
-    assert recording.gave_up
-    assert time.monotonic() - started < 90
-    assert np.max(recording.lag_ms, initial=0) <= 10_000
-    assert 0 < recording.sent_rate < 120_000
