@@ -1,0 +1,1 @@
+"""Definitions, field numbers and defaults of the kinds that the embedded cluster serves, as data."""
