@@ -31,7 +31,7 @@ _SOURCE = "deployment-controller"
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 
-def _share(value: Any, whole: int, *, up: bool) -> int:
+def share(value: Any, whole: int, *, up: bool) -> int:
     if isinstance(value, str):
         part = whole * int(value.rstrip("%")) / 100
         return math.ceil(part) if up else math.floor(part)
@@ -168,8 +168,8 @@ class Deployments:
 
     def _limits(self, thing: Object) -> tuple[int, int]:
         rolling, wanted = thing["spec"]["strategy"].get("rollingUpdate") or {}, thing["spec"]["replicas"]
-        surge = _share(rolling.get("maxSurge", "25%"), wanted, up=True)
-        unavailable = _share(rolling.get("maxUnavailable", "25%"), wanted, up=False)
+        surge = share(rolling.get("maxSurge", "25%"), wanted, up=True)
+        unavailable = share(rolling.get("maxUnavailable", "25%"), wanted, up=False)
         return surge, 1 if not surge and not unavailable else unavailable
 
     def _roll(self, api: Api, thing: Object, new: Object, old: list[Object]) -> None:

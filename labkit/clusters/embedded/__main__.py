@@ -1,0 +1,105 @@
+"""The embedded cluster's process: `python -m labkit.clusters.embedded FOLDER`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import secrets
+import signal
+import ssl
+from pathlib import Path
+
+import yaml
+from aiohttp import web
+
+from labkit.clusters.embedded import certificates
+from labkit.clusters.embedded.agents import simulated
+from labkit.clusters.embedded.api import Api
+from labkit.clusters.embedded.controllers.base import Manager
+from labkit.clusters.embedded.controllers.deployments import Deployments
+from labkit.clusters.embedded.controllers.endpoints import Endpoints
+from labkit.clusters.embedded.controllers.housekeeping import Budgets, Claims, Garbage, Namespaces
+from labkit.clusters.embedded.controllers.jobs import Jobs
+from labkit.clusters.embedded.controllers.replicasets import ReplicaSets
+from labkit.clusters.embedded.resources import built_in
+from labkit.clusters.embedded.scheduler.scheduler import Scheduler
+from labkit.clusters.embedded.server import Server
+from labkit.clusters.embedded.store import Store
+
+FIRST_NODE = "node-1"
+
+
+def kubeconfig(folder: Path, port: int, token: str) -> str:
+    """What clients need to find the cluster."""
+    server = {"server": f"https://127.0.0.1:{port}", "certificate-authority": str(folder / "ca.crt")}
+    return yaml.safe_dump(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "embedded", "cluster": server}],
+            "users": [{"name": "admin", "user": {"token": token}}],
+            "contexts": [{"name": "embedded", "context": {"cluster": "embedded", "user": "admin"}}],
+            "current-context": "embedded",
+        }
+    )
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file that only its owner reads, in one step."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft.touch(mode=0o600)
+    draft.write_text(text)
+    draft.replace(path)
+
+
+async def serve(folder: Path) -> None:
+    """Serve the cluster that a folder holds until SIGTERM."""
+    certificates.make(folder)
+    known = folder / "place.json"
+    place = json.loads(known.read_text()) if known.exists() else {"port": 0, "token": secrets.token_urlsafe(32)}
+    store = Store(folder / "cluster.db")
+    api = Api(store)
+    if not list(api.each("nodes")):
+        api.create(built_in("nodes"), "", simulated.node(FIRST_NODE))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.crt", folder / "server.key")
+    runner = web.AppRunner(Server(api, place["token"]).application(), access_log=None, shutdown_timeout=0.5)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", place["port"], ssl_context=context)
+    await site.start()
+    port = runner.addresses[0][1]
+    write(known, json.dumps({**place, "port": port}))
+    manager = Manager(
+        api,
+        [Namespaces(), simulated.SimulatedNodes(), Scheduler(), simulated.SimulatedPods(), ReplicaSets(),
+         Deployments(), Jobs(), Endpoints(), Budgets(), Claims(), Garbage()],
+    )  # fmt: skip
+    working = asyncio.create_task(manager.run())
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    write(folder / "kubeconfig", kubeconfig(folder, port, place["token"]))
+    write(folder / "pid", str(os.getpid()))
+    await asyncio.wait([working, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
+    working.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await working
+    await runner.cleanup()
+    store.close()
+    (folder / "pid").unlink(missing_ok=True)
+
+
+def main() -> None:
+    """Read the command line and serve."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="where the cluster keeps its state")
+    logging.basicConfig(level=logging.WARNING)
+    asyncio.run(serve(parser.parse_args().folder.resolve()))
+
+
+if __name__ == "__main__":
+    main()
