@@ -3,7 +3,7 @@ PYTHON := $(firstword $(wildcard /usr/bin/python3.11) python3)
 RUN := .venv/bin/python -m
 WORKBOOK := .venv/bin/workbook
 .DEFAULT_GOAL := help
-.PHONY: help setup model browser lab course check test validate-all bench release grade docs notebooks lint lock clean
+.PHONY: help setup model browser lab course check test validate-all bench release grade docs notebooks lint lock schemas clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -40,5 +40,8 @@ lint: setup  ## ruff and mypy
 	$(RUN) ruff check && $(RUN) ruff format --check && $(RUN) mypy
 lock: setup  ## the pins, from environments/*.in; all newest: make lock UPGRADE=--upgrade
 	$(RUN) labkit.environments lock $(basename $(notdir $(wildcard environments/*.in))) $(UPGRADE)
+schemas: setup  ## the embedded cluster's definitions, again: make schemas PROTO=FOLDER
+	@$(PYTHON) -m labkit.environments schemas
+	$(RUN) labkit.clusters.embedded.data $$(ls -d .environments/schemas/lib/python3*/site-packages/kubernetes_validate/kubernetes-json-schema/v1.37.0-local/_definitions.json) $(PROTO)
 clean:  ## what was built; environments and your own work stay
 	rm -rf build docs/_build .pytest_cache .mypy_cache .ruff_cache

@@ -12,6 +12,7 @@ import secrets
 import signal
 import ssl
 from pathlib import Path
+from typing import Any
 
 import yaml
 from aiohttp import web
@@ -60,7 +61,9 @@ async def serve(folder: Path) -> None:
     """Serve the cluster that a folder holds until SIGTERM."""
     certificates.make(folder)
     known = folder / "place.json"
-    place = json.loads(known.read_text()) if known.exists() else {"port": 0, "token": secrets.token_urlsafe(32)}
+    place: dict[str, Any] = {"port": 0, "token": secrets.token_urlsafe(32)}
+    if known.exists():
+        place = json.loads(known.read_text())
     store = Store(folder / "cluster.db")
     api = Api(store)
     if not list(api.each("nodes")):

@@ -57,7 +57,9 @@ class Addresses:
                 if "nodePort" not in port:
                     port["nodePort"] = next(number for number in NODE_PORTS if number not in self._ports)
                 elif port["nodePort"] in self._ports:
-                    cause = invalid(f"spec.ports[{i}].nodePort", port["nodePort"], "provided port is already allocated")
+                    cause = invalid(
+                        f"spec.ports[{i}].nodePort", port["nodePort"], "provided port is already allocated"
+                    )
                     raise unprocessable(built_in("services"), name, [cause])
                 self._ports.add(port["nodePort"])
         self.take(service)

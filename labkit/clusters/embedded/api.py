@@ -84,7 +84,13 @@ class Api:
                 yield stored.object
 
     def create(
-        self, resource: Resource, namespace: str, given: Object, *, dry_run: bool = False, strict: str = "Ignore"
+        self,
+        resource: Resource,
+        namespace: str,
+        given: Object,
+        *,
+        dry_run: bool = False,
+        strict: str = "Ignore",
     ) -> tuple[Stored, list[str]]:
         """Make an object.
 
@@ -104,7 +110,14 @@ class Api:
         thing, warnings = self._read(resource, given, strict)
         metadata: Object = {**(thing.get("metadata") or {})}
         thing["metadata"] = metadata
-        for name in ("resourceVersion", "uid", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields"):
+        for name in (
+            "resourceVersion",
+            "uid",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "selfLink",
+            "managedFields",
+        ):
             metadata.pop(name, None)
         self._place(resource, namespace, metadata)
         if not metadata.get("name") and metadata.get("generateName"):
@@ -149,7 +162,9 @@ class Api:
             why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old.object['metadata']['uid']}"
             raise errors.conflict(resource, name, why)
         if metadata.get("name", name) != name:
-            message = f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
+            message = (
+                f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
+            )
             raise errors.bad_request(message)
         before = old.copy()
         if status:
@@ -203,7 +218,11 @@ class Api:
             merged: Object = merge.merge_patch(thing, patch)
             return merged
         if not resource.definition:
-            raise errors.ApiError(415, "UnsupportedMediaType", "strategic merge patches are not supported for custom resources: send a merge patch")
+            raise errors.ApiError(
+                415,
+                "UnsupportedMediaType",
+                "strategic merge patches are not supported for custom resources: send a merge patch",
+            )
         return merge.strategic(definitions.place(resource.definition), thing, patch)
 
     def delete(
@@ -241,7 +260,11 @@ class Api:
         elif "deletionTimestamp" in metadata:
             finalizers = metadata.get("finalizers") or []
         grace = self._grace(resource, thing, options)
-        waits = bool(finalizers) or grace > 0 or (resource.key == "namespaces" and bool(thing["spec"].get("finalizers")))
+        waits = (
+            bool(finalizers)
+            or grace > 0
+            or (resource.key == "namespaces" and bool(thing["spec"].get("finalizers")))
+        )
         if not waits:
             return self._forget(resource, old), True
         metadata["finalizers"] = finalizers
@@ -284,7 +307,9 @@ class Api:
         version, kind = given.get("apiVersion", resource.api_version), given.get("kind", resource.kind)
         if (version, kind) != (resource.api_version, resource.kind):
             asked, wanted = f"{version}, Kind={kind}", f"{resource.api_version}, Kind={resource.kind}"
-            raise errors.bad_request(f"the object provided is unrecognized (must be of type {wanted}): it says {asked}")
+            raise errors.bad_request(
+                f"the object provided is unrecognized (must be of type {wanted}): it says {asked}"
+            )
         given = {"apiVersion": version, "kind": kind, **given}
         if not isinstance(given.get("metadata", {}), dict):
             raise errors.bad_request("metadata is not an object")
@@ -304,14 +329,22 @@ class Api:
             metadata.pop("namespace", None)
             return
         if metadata.setdefault("namespace", namespace) != namespace:
-            raise errors.bad_request("the namespace of the provided object does not match the namespace sent on the request")
+            raise errors.bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request"
+            )
         found = self.store.get("namespaces", "", namespace)
         if found is None:
             raise errors.not_found(built_in("namespaces"), namespace)
         if found.object["status"].get("phase") == "Terminating":
             why = f"unable to create new content in namespace {namespace} because it is being terminated"
             refused = errors.forbidden(resource, metadata.get("name", ""), why)
-            refused.details["causes"] = [{"reason": "NamespaceTerminating", "message": f"namespace {namespace} is being terminated", "field": "metadata.namespace"}]
+            refused.details["causes"] = [
+                {
+                    "reason": "NamespaceTerminating",
+                    "message": f"namespace {namespace} is being terminated",
+                    "field": "metadata.namespace",
+                }
+            ]
             raise refused
 
     def _complete(self, resource: Resource, thing: Object, old: Object | None) -> None:
@@ -358,7 +391,9 @@ class Api:
             spec = stored.object["spec"]
             kept = f"{spec['names']['plural']}.{spec['group']}"
             for other in self.store.each(kept):
-                self.store.delete(kept, other.object["metadata"].get("namespace", ""), other.object["metadata"]["name"])
+                self.store.delete(
+                    kept, other.object["metadata"].get("namespace", ""), other.object["metadata"]["name"]
+                )
             self.resources.remove(spec["group"], spec["names"]["plural"])
         if resource.key == "services":
             self.addresses.free(stored.object)

@@ -23,7 +23,9 @@ def make(folder: Path) -> None:
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "workbook embedded cluster")])
     now = datetime.now(UTC)
 
-    def certificate(name: x509.Name, public: ec.EllipticCurvePublicKey, *, ca: bool) -> x509.CertificateBuilder:
+    def certificate(
+        name: x509.Name, public: ec.EllipticCurvePublicKey, *, ca: bool
+    ) -> x509.CertificateBuilder:
         builder = x509.CertificateBuilder().subject_name(name).issuer_name(issuer).public_key(public)
         builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(days=1))
         builder = builder.not_valid_after(now + timedelta(days=DAYS))

@@ -43,7 +43,9 @@ def resources_of(definition: Object) -> list[Resource]:
                 subresources=tuple(name for name in ("status", "scale") if name in subresources),
                 schema=schema,
                 columns=tuple(version.get("additionalPrinterColumns") or ()),
-                preserve=bool(spec.get("preserveUnknownFields") or schema.get("x-kubernetes-preserve-unknown-fields")),
+                preserve=bool(
+                    spec.get("preserveUnknownFields") or schema.get("x-kubernetes-preserve-unknown-fields")
+                ),
                 scale_paths=subresources.get("scale"),
                 singular_name=names.get("singular", ""),
             )
@@ -87,8 +89,10 @@ def _prune(schema: Object, value: Any, path: str, unknown: list[str]) -> Any:
         return value
     fields = schema.get("properties")
     others = schema.get("additionalProperties")
-    if fields is None and others is None and (
-        schema.get("x-kubernetes-preserve-unknown-fields") or schema.get("type") != "object"
+    if (
+        fields is None
+        and others is None
+        and (schema.get("x-kubernetes-preserve-unknown-fields") or schema.get("type") != "object")
     ):
         return value
     kept = {}
@@ -116,7 +120,9 @@ def causes(schema: Object, value: Any, path: str) -> Iterator[Cause]:
         if isinstance(value, bool) or not isinstance(value, int | str):
             yield _type_cause(path, value, "integer,string")
         return
-    if kind in _TYPES and (not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "boolean")):
+    if kind in _TYPES and (
+        not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "boolean")
+    ):
         yield _type_cause(path, value, str(kind))
         return
     if isinstance(value, dict):
@@ -168,6 +174,8 @@ def _scalar_causes(schema: Object, value: Any, path: str) -> Iterator[Cause]:
             yield Cause("TooLong", path, f"may not be more than {schema['maxLength']} bytes")
     elif isinstance(value, int | float) and not isinstance(value, bool):
         if "minimum" in schema and value < schema["minimum"]:
-            yield invalid(path, value, f"{path} in body should be greater than or equal to {schema['minimum']}")
+            yield invalid(
+                path, value, f"{path} in body should be greater than or equal to {schema['minimum']}"
+            )
         if "maximum" in schema and value > schema["maximum"]:
             yield invalid(path, value, f"{path} in body should be less than or equal to {schema['maximum']}")

@@ -69,7 +69,9 @@ class Place:
 
 def resolve(site: Schema) -> Place:
     """Follow a reference."""
-    target = site.get("$ref") or next((part["$ref"] for part in site.get("allOf", ()) if "$ref" in part), None)
+    target = site.get("$ref") or next(
+        (part["$ref"] for part in site.get("allOf", ()) if "$ref" in part), None
+    )
     if target is None:
         return Place("", site, site)
     name = target.rsplit("/", 1)[1]
@@ -95,7 +97,9 @@ def decode(name: str, thing: dict[str, Any]) -> tuple[dict[str, Any], list[str]]
     Raises:
         ApiError: A field has the wrong type.
     """
-    reader = _Reader(f'{thing.get("kind")} in version "{str(thing.get("apiVersion")).rsplit("/", 1)[-1]}"', thing)
+    reader = _Reader(
+        f'{thing.get("kind")} in version "{str(thing.get("apiVersion")).rsplit("/", 1)[-1]}"', thing
+    )
     return reader.struct(place(name), thing, ""), reader.unknown
 
 
@@ -136,7 +140,10 @@ class _Reader:
             if not isinstance(value, list):
                 raise self.wrong(value, path, owner, go_type(at))
             inner = at.items
-            read = [self.value(inner, part, f"{path}[{i}]", owner) if inner else part for i, part in enumerate(value)]
+            read = [
+                self.value(inner, part, f"{path}[{i}]", owner) if inner else part
+                for i, part in enumerate(value)
+            ]
             return [part for part in read if part is not _ABSENT]
         self.scalar(at, kind, value, path, owner)
         return value
@@ -205,7 +212,7 @@ def missing(at: Place, thing: Any, path: str) -> Iterator[Cause]:
     if not isinstance(thing, dict):
         return
     for name in at.schema.get("required", ()):
-        if (at.name, name) in _MAY_BE_ZERO:
+        if (at.name, name) in _MAY_BE_ZERO or (not path and name == "metadata"):
             continue
         where = f"{path}.{name}" if path else name
         if thing.get(name) in (None, "", []):

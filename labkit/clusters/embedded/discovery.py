@@ -57,7 +57,11 @@ def resource_list(resources: Resources, group: str, version: str) -> Object | No
         )
         for name in resource.subresources:
             kind, verbs = _subresource(resource, name)
-            entry = {"name": f"{resource.plural}/{name}", "singularName": "", "namespaced": resource.namespaced}
+            entry = {
+                "name": f"{resource.plural}/{name}",
+                "singularName": "",
+                "namespaced": resource.namespaced,
+            }
             entries.append({**entry, **kind, "verbs": verbs})
     name = f"{group}/{version}" if group else version
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": name, "resources": entries}
@@ -91,7 +95,12 @@ def aggregated(resources: Resources, *, core: bool) -> Object:
             for version, held in versions.items()
         ]
         items.append({"metadata": {"name": name, "creationTimestamp": None}, "versions": listed})
-    return {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items}
+    return {
+        "kind": "APIGroupDiscoveryList",
+        "apiVersion": "apidiscovery.k8s.io/v2",
+        "metadata": {},
+        "items": items,
+    }
 
 
 def _aggregated(resource: Resource) -> Object:
@@ -132,7 +141,9 @@ def openapi(resources: Resources, name: str, version: str) -> Object | None:
     for resource in held:
         if not resource.definition and resource.schema is None:
             continue
-        schema = resource.definition or ".".join((*reversed(resource.group.split(".")), version, resource.kind))
+        schema = resource.definition or ".".join(
+            (*reversed(resource.group.split(".")), version, resource.kind)
+        )
         kind = {"group": resource.group, "version": version, "kind": resource.kind}
         if not resource.definition:
             schemas[schema] = _custom(resource)

@@ -182,7 +182,9 @@ def continue_expired() -> ApiError:
 
 def method_not_allowed(method: str) -> ApiError:
     """The resource is there, but does not do that."""
-    return ApiError(405, "MethodNotAllowed", f"the server does not allow this method on the requested resource ({method})")
+    return ApiError(
+        405, "MethodNotAllowed", f"the server does not allow this method on the requested resource ({method})"
+    )
 
 
 def too_large() -> ApiError:

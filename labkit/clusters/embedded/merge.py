@@ -26,7 +26,9 @@ def json_patch(thing: dict[str, Any], operations: Any) -> dict[str, Any]:
     except jsonpatch.InvalidJsonPatch as error:
         raise bad_request(str(error)) from None
     except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError) as error:
-        raise ApiError(422, "Invalid", f"the server rejected our request due to an error in our request: {error}") from None
+        raise ApiError(
+            422, "Invalid", f"the server rejected our request due to an error in our request: {error}"
+        ) from None
     return patched
 
 

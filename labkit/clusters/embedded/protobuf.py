@@ -16,8 +16,32 @@ import orjson
 from labkit.clusters.embedded.errors import ApiError, bad_request
 
 MAGIC = b"k8s\x00"
-_META = "k8s.io.apimachinery.pkg.apis.meta.v1."
 _DEPTH = 40
+_ZERO_IS_NONE = frozenset(
+    [
+        "generation",
+        "observedGeneration",
+        "stdin",
+        "stdinOnce",
+        "tty",
+        "hostNetwork",
+        "hostPID",
+        "hostIPC",
+        "paused",
+        "minReadySeconds",
+        "hostPort",
+        "readOnly",
+        "initialDelaySeconds",
+        "timeoutSeconds",
+        "periodSeconds",
+        "successThreshold",
+        "failureThreshold",
+        "nodePort",
+        "publishNotReadyAddresses",
+        "unschedulable",
+    ]
+)
+"""Fields that protobuf always sends and JSON leaves out when they are zero; elsewhere a zero was meant."""
 
 
 @cache
@@ -25,7 +49,8 @@ def _messages() -> dict[str, dict[int, tuple[str, str, str]]]:
     packed = files("labkit.clusters.embedded.data").joinpath("messages.json.gz").read_bytes()
     table = orjson.loads(gzip.decompress(packed))
     return {
-        name: {int(number): tuple(field) for number, field in fields.items()} for name, fields in table.items()
+        name: {int(number): tuple(field) for number, field in fields.items()}
+        for name, fields in table.items()
     }
 
 
@@ -42,7 +67,9 @@ def decode(body: bytes) -> dict[str, Any]:
         ApiError: It is malformed, or of a kind that is not known.
     """
     if not body.startswith(MAGIC):
-        raise bad_request("the body is not in Kubernetes' protobuf form: its first four bytes are not k8s\\x00")
+        raise bad_request(
+            "the body is not in Kubernetes' protobuf form: its first four bytes are not k8s\\x00"
+        )
     try:
         envelope = dict(_fields(body[4:]))
         meta = {number: _text(value) for number, value in _fields(_bytes(envelope[1]))}
@@ -51,7 +78,9 @@ def decode(body: bytes) -> dict[str, Any]:
         folder = group.split(".")[0] or "core"
         name = _names().get((f"{folder}.{number}", kind)) or _names().get((f"meta.{number}", kind))
         if name is None:
-            raise ApiError(415, "UnsupportedMediaType", f"{version} {kind} is not read as protobuf here: send JSON")
+            raise ApiError(
+                415, "UnsupportedMediaType", f"{version} {kind} is not read as protobuf here: send JSON"
+            )
         thing = _message(name, _bytes(envelope.get(2, b"")), 0)
     except (IndexError, KeyError, ValueError, TypeError, struct.error, OverflowError) as error:
         raise bad_request(f"the protobuf body is malformed: {error}") from None
@@ -127,7 +156,9 @@ def _value(kind: str, value: int | bytes, depth: int) -> Any:
             return _text(parts.get(3, b"")) if parts.get(1) else _signed(parts.get(2, 0))
         case "Time" | "MicroTime":
             seconds = _signed(dict(_fields(_bytes(value))).get(1, 0))
-            return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if seconds > 0 else None
+            return (
+                datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if seconds > 0 else None
+            )
         case "RawExtension" | "JSON":
             return orjson.loads(_bytes(dict(_fields(_bytes(value))).get(1, b"null")))
         case "ExtraValue" | "Verbs":
@@ -149,7 +180,9 @@ def _message(name: str, data: bytes, depth: int) -> dict[str, Any]:
             read.setdefault(field, {})[_text(entry.get(1, b""))] = _value(kind, entry.get(2, empty), depth)
         elif often == "r":
             read.setdefault(field, []).append(_value(kind, value, depth))
-        elif (found := _value(kind, value, depth)) not in ("", None):
+        elif (found := _value(kind, value, depth)) not in ("", None) and (
+            found or field not in _ZERO_IS_NONE
+        ):
             # Protobuf sends what JSON leaves out: an empty string means that there is none.
             read[field] = found
     return read

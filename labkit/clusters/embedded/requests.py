@@ -90,7 +90,9 @@ async def body(request: web.Request) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise errors.bad_request(f"the object provided is unrecognized: couldn't get version/kind; json parse error: {error}") from None
+        raise errors.bad_request(
+            f"the object provided is unrecognized: couldn't get version/kind; json parse error: {error}"
+        ) from None
 
 
 def wants_table(request: web.Request) -> bool:
@@ -111,7 +113,7 @@ def dry_run(request: web.Request, options: Any = None) -> bool:
     """
     asked = request.query.getall("dryRun", []) or (options or {}).get("dryRun") or []
     if asked and list(asked) != ["All"]:
-        raise errors.bad_request(f"Invalid value for dryRun: {list(asked)}: supported values: \"All\"")
+        raise errors.bad_request(f'Invalid value for dryRun: {list(asked)}: supported values: "All"')
     return bool(asked)
 
 

@@ -18,7 +18,6 @@ from labkit.clusters.embedded.watches import Watch
 
 Object = dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Metrics = Callable[[Target], list[Object]]
 _OPEN = ("/healthz", "/livez", "/readyz")
 
 
@@ -28,12 +27,10 @@ class Server:
     Args:
         api: The objects.
         token: What a client must show.
-        metrics: Gives what `metrics.k8s.io` answers.
     """
 
-    def __init__(self, api: Api, token: str, metrics: Metrics | None = None) -> None:
+    def __init__(self, api: Api, token: str) -> None:
         self.api = api
-        self.metrics = metrics or (lambda target: [])
         self._expected = f"Bearer {token}".encode()
         self._documents: dict[tuple[str, int], bytes] = {}
 
@@ -64,10 +61,16 @@ class Server:
             return await self._subresource(request, target)
         if target.resource.key == "selfsubjectaccessreviews.authorization.k8s.io":
             review = await requests.body(request) or {}
-            return _json({**review, "status": {"allowed": True, "reason": "the embedded cluster has one user"}}, 201)
-        if target.resource.group == "metrics.k8s.io":
-            return self._metrics(request, target)
-        method = {"GET": self._get, "POST": self._post, "PUT": self._put, "PATCH": self._patch, "DELETE": self._delete}
+            return _json(
+                {**review, "status": {"allowed": True, "reason": "the embedded cluster has one user"}}, 201
+            )
+        method = {
+            "GET": self._get,
+            "POST": self._post,
+            "PUT": self._put,
+            "PATCH": self._patch,
+            "DELETE": self._delete,
+        }
         if request.method not in method or not _allows(target, request.method):
             raise errors.method_not_allowed(request.method)
         return await method[request.method](request, target)
@@ -112,7 +115,9 @@ class Server:
         if target.name:
             stored = self.api.get(target.resource, target.namespace or "", target.name)
             if requests.flag(request, "watch"):
-                return await Watch(self.api, target, lambda one: one.object["metadata"]["name"] == target.name, request).serve()
+                return await Watch(
+                    self.api, target, lambda one: one.object["metadata"]["name"] == target.name, request
+                ).serve()
             return self._one(request, target, stored)
         fits = self._fits(request, target)
         if requests.flag(request, "watch"):
@@ -124,10 +129,12 @@ class Server:
         fields = selectors.by_fields(target.resource.key, request.query.get("fieldSelector", ""))
         return lambda one: (labels is None or labels(one.object)) and (fields is None or fields(one.object))
 
-    def _list(self, request: web.Request, target: Target, fits: Callable[[Stored], bool]) -> web.StreamResponse:
+    def _list(
+        self, request: web.Request, target: Target, fits: Callable[[Stored], bool]
+    ) -> web.StreamResponse:
         kept = [
             (f"{one.object['metadata'].get('namespace', '')}/{one.object['metadata']['name']}", one)
-            for one in self.api.store.list(target.resource.key, target.namespace)
+            for one in self.api.store.sorted(target.resource.key, target.namespace)
             if fits(one)
         ]
         try:
@@ -142,7 +149,9 @@ class Server:
         if requests.wants_table(request):
             include = request.query.get("includeObject", "Metadata")
             return _json(tables.table(resource, [one.object for _, one in shown], metadata, include))
-        head = orjson.dumps({"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": metadata})
+        head = orjson.dumps(
+            {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": metadata}
+        )
         body = head[:-1] + b',"items":[' + b",".join(one.data for _, one in shown) + b"]}"
         return web.Response(body=body, content_type="application/json")
 
@@ -182,7 +191,9 @@ class Server:
         for name in ("gracePeriodSeconds", "propagationPolicy", "orphanDependents"):
             if name in request.query:
                 text = request.query[name]
-                options[name] = int(text) if text.isdigit() else text == "true" if text in ("true", "false") else text
+                options[name] = (
+                    int(text) if text.isdigit() else text == "true" if text in ("true", "false") else text
+                )
         options["dryRun"] = requests.dry_run(request, options)
         if not target.name:
             return self._delete_collection(request, target, options)
@@ -192,17 +203,25 @@ class Server:
         details = {"name": target.name, "group": target.resource.group, "kind": target.resource.plural}
         details = {name: value for name, value in details.items() if value}
         details["uid"] = stored.object["metadata"]["uid"]
-        return _json({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
+        return _json(
+            {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+        )
 
     def _delete_collection(self, request: web.Request, target: Target, options: Object) -> web.StreamResponse:
         fits = self._fits(request, target)
-        meant = [one for one in self.api.store.list(target.resource.key, target.namespace) if fits(one)]
+        meant = [one for one in self.api.store.sorted(target.resource.key, target.namespace) if fits(one)]
         for one in meant:
             metadata = one.object["metadata"]
             if self.api.store.get(target.resource.key, metadata.get("namespace", ""), metadata["name"]):
                 self.api.delete(target.resource, metadata.get("namespace", ""), metadata["name"], options)
         kind = {"kind": f"{target.resource.kind}List", "apiVersion": target.resource.api_version}
-        return _json({**kind, "metadata": {"resourceVersion": str(self.api.store.revision)}, "items": [one.object for one in meant]})
+        return _json(
+            {
+                **kind,
+                "metadata": {"resourceVersion": str(self.api.store.revision)},
+                "items": [one.object for one in meant],
+            }
+        )
 
     async def _subresource(self, request: web.Request, target: Target) -> web.StreamResponse:
         resource, namespace, name = target.resource, target.namespace or "", target.name
@@ -212,15 +231,25 @@ class Server:
             if method != "GET":
                 given = await requests.body(request)
                 kind = requests.PATCHES.get(request.content_type, "merge")
-                given = given if method == "PUT" else self.api.patched(resource, scale, given, "json" if kind == "json" else "merge")
-                scale = subresources.set_scale(self.api, resource, namespace, name, given or {}, dry_run=requests.dry_run(request))
+                given = (
+                    given
+                    if method == "PUT"
+                    else self.api.patched(resource, scale, given, "json" if kind == "json" else "merge")
+                )
+                scale = subresources.set_scale(
+                    self.api, resource, namespace, name, given or {}, dry_run=requests.dry_run(request)
+                )
             return _json(scale)
         if what == "eviction" and method == "POST":
-            return _json(subresources.evict(self.api, namespace, name, await requests.body(request) or {}), 201)
+            return _json(
+                subresources.evict(self.api, namespace, name, await requests.body(request) or {}), 201
+            )
         if what == "binding" and method == "POST":
             given = await requests.body(request) or {}
             subresources.bind(self.api, namespace, name, str((given.get("target") or {}).get("name", "")))
-            return _json({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201)
+            return _json(
+                {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201
+            )
         if what == "finalize" and method == "PUT":
             given = await requests.body(request) or {}
             old = self.api.get(resource, "", name).copy()
@@ -231,24 +260,28 @@ class Server:
             self.api.get(resource, namespace, name)
             token = self._expected.decode().removeprefix("Bearer ")
             status = {"token": token, "expirationTimestamp": timestamp()}
-            return _json({"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "metadata": {"name": name, "namespace": namespace}, "spec": {"audiences": []}, "status": status}, 201)
+            return _json(
+                {
+                    "kind": "TokenRequest",
+                    "apiVersion": "authentication.k8s.io/v1",
+                    "metadata": {"name": name, "namespace": namespace},
+                    "spec": {"audiences": []},
+                    "status": status,
+                },
+                201,
+            )
         if what in ("log", "exec", "attach", "portforward"):
             self.api.get(resource, namespace, name)
             raise errors.not_here(f"containers behind its simulated pods, so no {what}")
         raise errors.method_not_allowed(method)
 
-    def _metrics(self, request: web.Request, target: Target) -> web.StreamResponse:
-        fits = selectors.by_labels(request.query.get("labelSelector", "")) or (lambda thing: True)
-        found = [one for one in self.metrics(target) if fits(one)]
-        if target.name:
-            if not found:
-                raise errors.not_found(target.resource, target.name)
-            return _json(found[0])
-        kind = {"kind": f"{target.resource.kind}List", "apiVersion": target.resource.api_version}
-        return _json({**kind, "metadata": {}, "items": found})
-
     def _one(
-        self, request: web.Request, target: Target, stored: Stored, code: int = 200, warned: list[str] | None = None
+        self,
+        request: web.Request,
+        target: Target,
+        stored: Stored,
+        code: int = 200,
+        warned: list[str] | None = None,
     ) -> web.StreamResponse:
         body = stored.data
         if requests.wants_table(request):
@@ -272,4 +305,6 @@ def _allows(target: Target, method: str) -> bool:
 
 
 def _json(thing: Any, code: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(body=orjson.dumps(thing), status=code, content_type="application/json", headers=headers or {})
+    return web.Response(
+        body=orjson.dumps(thing), status=code, content_type="application/json", headers=headers or {}
+    )

@@ -6,6 +6,7 @@ killed at any moment has forgotten nothing that it ever answered.
 
 from __future__ import annotations
 
+import builtins
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -107,15 +108,15 @@ class Store:
         """One object."""
         return self._objects.get(resource, {}).get((namespace, name))
 
-    def list(self, resource: str, namespace: str | None = None) -> Iterator[Stored]:
+    def sorted(self, resource: str, namespace: str | None = None) -> Iterator[Stored]:
         """All objects of a resource, or those in a namespace, by namespace and name."""
         kept = self._objects.get(resource, {})
-        for key in sorted(kept):
+        for key in builtins.sorted(kept):
             if namespace is None or key[0] == namespace:
                 yield kept[key]
 
     def each(self, resource: str) -> list[Stored]:
-        """All objects of a resource in no order: cheaper than `list`."""
+        """All objects of a resource in no order: cheaper than `sorted`."""
         return list(self._objects.get(resource, {}).values())
 
     def put(self, resource: str, namespace: str, name: str, thing: Object) -> Stored:

@@ -21,11 +21,16 @@ def _at(thing: Object, path: str) -> Any:
 
 def scale_of(resource: Resource, thing: Object) -> Object:
     """A workload's Scale."""
-    paths = resource.scale_paths or {"specReplicasPath": "spec.replicas", "statusReplicasPath": "status.replicas"}
+    paths = resource.scale_paths or {
+        "specReplicasPath": "spec.replicas",
+        "statusReplicasPath": "status.replicas",
+    }
     metadata = thing["metadata"]
     kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     status: Object = {"replicas": _at(thing, paths["statusReplicasPath"]) or 0}
-    if selector := written(thing["spec"].get("selector") if isinstance(thing["spec"].get("selector"), dict) else None):
+    if selector := written(
+        thing["spec"].get("selector") if isinstance(thing["spec"].get("selector"), dict) else None
+    ):
         status["selector"] = selector
     return {
         "kind": "Scale",
@@ -36,7 +41,9 @@ def scale_of(resource: Resource, thing: Object) -> Object:
     }
 
 
-def set_scale(api: Api, resource: Resource, namespace: str, name: str, scale: Object, *, dry_run: bool = False) -> Object:
+def set_scale(
+    api: Api, resource: Resource, namespace: str, name: str, scale: Object, *, dry_run: bool = False
+) -> Object:
     """Change how many replicas a workload is to have; gives its Scale.
 
     Raises:
@@ -44,11 +51,17 @@ def set_scale(api: Api, resource: Resource, namespace: str, name: str, scale: Ob
     """
     wanted = (scale.get("spec") or {}).get("replicas", 0)
     if not isinstance(wanted, int) or isinstance(wanted, bool):
-        raise errors.bad_request("Scale in version \"v1\" cannot be handled as a Scale: json: cannot unmarshal string into Go struct field ScaleSpec.spec.replicas of type int32")
+        raise errors.bad_request(
+            'Scale in version "v1" cannot be handled as a Scale: json: cannot unmarshal string into Go struct field ScaleSpec.spec.replicas of type int32'
+        )
     if wanted < 0:
         cause = errors.invalid("spec.replicas", wanted, "must be greater than or equal to 0")
         raise errors.unprocessable(Resource("autoscaling", "v1", "scales", "Scale"), name, [cause])
-    path = (resource.scale_paths or {"specReplicasPath": "spec.replicas"})["specReplicasPath"].strip(".").split(".")
+    path = (
+        (resource.scale_paths or {"specReplicasPath": "spec.replicas"})["specReplicasPath"]
+        .strip(".")
+        .split(".")
+    )
     patch: Any = wanted
     for part in reversed(path):
         patch = {part: patch}
@@ -70,9 +83,17 @@ def evict(api: Api, namespace: str, name: str, eviction: Object) -> Object:
     ended = pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
     if not ended and "deletionTimestamp" not in pod["metadata"]:
         labels = pod["metadata"].get("labels") or {}
-        budgets = [b for b in api.each("poddisruptionbudgets.policy", namespace) if matches(b["spec"].get("selector"), labels)]
+        budgets = [
+            b
+            for b in api.each("poddisruptionbudgets.policy", namespace)
+            if matches(b["spec"].get("selector"), labels)
+        ]
         if len(budgets) > 1:
-            raise errors.ApiError(500, "InternalError", "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.")
+            raise errors.ApiError(
+                500,
+                "InternalError",
+                "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+            )
         for budget in budgets:
             _spend(api, budget, pod, dry_run)
     options = {**(eviction.get("deleteOptions") or {}), "dryRun": ["All"] if dry_run else None}
@@ -82,7 +103,9 @@ def evict(api: Api, namespace: str, name: str, eviction: Object) -> Object:
 
 def _spend(api: Api, budget: Object, pod: Object, dry_run: bool) -> None:
     status, name = budget.get("status") or {}, budget["metadata"]["name"]
-    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in pod.get("status", {}).get("conditions") or ())
+    ready = any(
+        c["type"] == "Ready" and c["status"] == "True" for c in pod.get("status", {}).get("conditions") or ()
+    )
     if not ready and status.get("currentHealthy", 0) >= status.get("desiredHealthy", 0):
         return
     observed = status.get("observedGeneration", 0) >= budget["metadata"].get("generation", 0)
@@ -108,10 +131,14 @@ def bind(api: Api, namespace: str, name: str, node: str) -> None:
     pods = built_in("pods")
     pod = api.get(pods, namespace, name).copy()
     if pod["spec"].get("nodeName"):
-        raise errors.conflict(pods, name, f"pod {name} is already assigned to node \"{pod['spec']['nodeName']}\"")
+        raise errors.conflict(
+            pods, name, f'pod {name} is already assigned to node "{pod["spec"]["nodeName"]}"'
+        )
     pod["spec"]["nodeName"] = node
     conditions = [c for c in pod["status"].get("conditions") or () if c["type"] != "PodScheduled"]
     now = timestamp()
-    conditions.append({"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now})
+    conditions.append(
+        {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now}
+    )
     pod["status"]["conditions"] = conditions
     api.store.put("pods", namespace, name, pod)

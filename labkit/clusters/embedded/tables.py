@@ -48,7 +48,9 @@ def since(text: str) -> str:
     return duration((datetime.now(UTC) - moment(text)).total_seconds())
 
 
-def table(resource: Resource, things: Iterable[Object], metadata: Object, include: str = "Metadata") -> Object:
+def table(
+    resource: Resource, things: Iterable[Object], metadata: Object, include: str = "Metadata"
+) -> Object:
     """Objects as a Table.
 
     Args:
@@ -58,17 +60,25 @@ def table(resource: Resource, things: Iterable[Object], metadata: Object, includ
         include: How much of each object comes along: `None`, `Metadata` or `Object`.
     """
     columns, row = _custom(resource) if resource.schema is not None else _KINDS.get(resource.key, _PLAIN)
-    if resource.group == "metrics.k8s.io":
-        columns, row = _PLAIN
     described = [
-        {"name": name, "type": kind, "format": "name" if name == "Name" else "", "description": "", "priority": priority}
+        {
+            "name": name,
+            "type": kind,
+            "format": "name" if name == "Name" else "",
+            "description": "",
+            "priority": priority,
+        }
         for name, kind, priority in columns
     ]
     rows = []
     for thing in things:
         shown = thing
         if include == "Metadata":
-            shown = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": thing["metadata"]}
+            shown = {
+                "kind": "PartialObjectMetadata",
+                "apiVersion": "meta.k8s.io/v1",
+                "metadata": thing["metadata"],
+            }
         rows.append({"cells": row(thing), **({} if include == "None" else {"object": shown})})
     return {
         "kind": "Table",
@@ -85,7 +95,10 @@ def _name(thing: Object) -> str:
 
 def _owner_images(thing: Object) -> list[str]:
     containers = thing["spec"]["template"]["spec"].get("containers") or []
-    return [",".join(one["name"] for one in containers), ",".join(str(one.get("image")) for one in containers)]
+    return [
+        ",".join(one["name"] for one in containers),
+        ",".join(str(one.get("image")) for one in containers),
+    ]
 
 
 def _columns(text: str) -> list[Column]:
@@ -162,7 +175,13 @@ def _replica_set(thing: Object) -> list[Any]:
 def _job(thing: Object) -> list[Any]:
     status, spec = thing.get("status", {}), thing["spec"]
     wanted = spec.get("completions")
-    of = str(wanted) if wanted is not None else f"1 of {spec['parallelism']}" if spec["parallelism"] > 1 else "1"
+    of = (
+        str(wanted)
+        if wanted is not None
+        else f"1 of {spec['parallelism']}"
+        if spec["parallelism"] > 1
+        else "1"
+    )
     word = "Running"
     for condition in status.get("conditions") or ():
         if condition["status"] == "True" and condition["type"] in ("Complete", "Failed", "Suspended"):
@@ -220,7 +239,9 @@ def _autoscaler(thing: Object) -> list[Any]:
             value = f"{found['averageUtilization']}%" if "averageUtilization" in found else "<unknown>"
             shown.append(f"{prefix}{value}/{target['averageUtilization']}%")
         else:
-            shown.append(f"{prefix}{found.get('averageValue', '<unknown>')}/{target.get('averageValue', target.get('value'))}")
+            shown.append(
+                f"{prefix}{found.get('averageValue', '<unknown>')}/{target.get('averageValue', target.get('value'))}"
+            )
     target = spec["scaleTargetRef"]
     return [
         _name(thing), f"{target['kind']}/{target['name']}", ", ".join(shown) or _NONE, str(spec.get("minReplicas", 1)),
@@ -266,12 +287,23 @@ def _slice(thing: Object) -> list[Any]:
     ports = ",".join(str(port.get("port")) for port in thing.get("ports") or ()) or _UNSET
     addresses = [one for endpoint in thing.get("endpoints") or () for one in endpoint.get("addresses") or ()]
     more = f" + {len(addresses) - 3} more..." if len(addresses) > 3 else ""
-    return [_name(thing), thing.get("addressType"), ports, ",".join(addresses[:3]) + more or _UNSET, age(thing)]
+    return [
+        _name(thing),
+        thing.get("addressType"),
+        ports,
+        ",".join(addresses[:3]) + more or _UNSET,
+        age(thing),
+    ]
 
 
 def _claim(thing: Object) -> list[Any]:
     spec, status = thing["spec"], thing.get("status", {})
-    short = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
+    short = {
+        "ReadWriteOnce": "RWO",
+        "ReadOnlyMany": "ROX",
+        "ReadWriteMany": "RWX",
+        "ReadWriteOncePod": "RWOP",
+    }
     modes = ",".join(short.get(mode, mode) for mode in status.get("accessModes") or ())
     return [
         _name(thing), status.get("phase"), spec.get("volumeName", ""), (status.get("capacity") or {}).get("storage", ""),

@@ -49,7 +49,7 @@ class Watch:
         try:
             begin = int(asked or 0)
         except ValueError:
-            raise errors.bad_request(f"Invalid value: \"{asked}\": resourceVersion is not a number") from None
+            raise errors.bad_request(f'Invalid value: "{asked}": resourceVersion is not a number') from None
         key = self.target.resource.key
         if begin and not initial:
             try:
@@ -58,11 +58,15 @@ class Watch:
                 raise errors.expired(begin, old.oldest) from None
         else:
             waiting = [
-                Change("ADDED", key, stored, None) for stored in self.api.store.list(key) if self._meant(stored)
+                Change("ADDED", key, stored, None)
+                for stored in self.api.store.sorted(key)
+                if self._meant(stored)
             ]
         marked = self.api.store.revision
         end = self.api.listen(self._note)
-        response = web.StreamResponse(headers={"Content-Type": "application/json", "Cache-Control": "no-cache"})
+        response = web.StreamResponse(
+            headers={"Content-Type": "application/json", "Cache-Control": "no-cache"}
+        )
         response.enable_chunked_encoding()
         try:
             await response.prepare(self.request)
@@ -106,7 +110,11 @@ class Watch:
 
     async def _send(self, response: web.StreamResponse, change: Change) -> None:
         now = change.kind != "DELETED" and self._meant(change.now)
-        before = self._meant(change.before) if change.before else change.kind == "DELETED" and self._meant(change.now)
+        before = (
+            self._meant(change.before)
+            if change.before
+            else change.kind == "DELETED" and self._meant(change.now)
+        )
         if now:
             kind = "MODIFIED" if before else "ADDED"
         elif before:
@@ -116,7 +124,12 @@ class Watch:
         data = change.now.data
         if self.table:
             version = {"resourceVersion": str(change.now.revision)}
-            shown = table(self.target.resource, [change.now.object], version, self.request.query.get("includeObject", "Metadata"))
+            shown = table(
+                self.target.resource,
+                [change.now.object],
+                version,
+                self.request.query.get("includeObject", "Metadata"),
+            )
             if not self._first:
                 shown["columnDefinitions"] = None
             self._first = False
@@ -129,7 +142,17 @@ class Watch:
         metadata: dict[str, Any] = {"resourceVersion": str(revision), "creationTimestamp": None}
         if annotations:
             metadata["annotations"] = annotations
-        thing: dict[str, Any] = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
+        thing: dict[str, Any] = {
+            "kind": resource.kind,
+            "apiVersion": resource.api_version,
+            "metadata": metadata,
+        }
         if self.table:
-            thing = {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "columnDefinitions": None, "rows": []}
+            thing = {
+                "kind": "Table",
+                "apiVersion": "meta.k8s.io/v1",
+                "metadata": metadata,
+                "columnDefinitions": None,
+                "rows": [],
+            }
         return orjson.dumps({"type": "BOOKMARK", "object": thing}) + b"\n"

@@ -26,7 +26,12 @@ _PREFIX = "simulated.workbook/"
 DEFAULT_NODE = {"cpu": "8", "memory": "32Gi", "ephemeral-storage": "100Gi", "pods": "110"}
 
 
-def node(name: str, capacity: dict[str, str] | None = None, labels: dict[str, str] | None = None, taints: list[Object] | None = None) -> Object:
+def node(
+    name: str,
+    capacity: dict[str, str] | None = None,
+    labels: dict[str, str] | None = None,
+    taints: list[Object] | None = None,
+) -> Object:
     """A simulated node, to be created.
 
     Args:
@@ -35,7 +40,12 @@ def node(name: str, capacity: dict[str, str] | None = None, labels: dict[str, st
         labels: To add, such as its instance type.
         taints: What pods have to tolerate.
     """
-    named = {LABEL: NAME, "kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
+    named = {
+        LABEL: NAME,
+        "kubernetes.io/hostname": name,
+        "kubernetes.io/os": "linux",
+        "kubernetes.io/arch": "amd64",
+    }
     amounts = {**DEFAULT_NODE, **(capacity or {})}
     return {
         "metadata": {"name": name, "labels": {**named, **(labels or {})}},
@@ -68,10 +78,30 @@ class SimulatedNodes:
             return None
         status.setdefault("capacity", dict(DEFAULT_NODE))
         status.setdefault("allocatable", status["capacity"])
-        status["nodeInfo"] = {"kubeletVersion": "v1.37.0-simulated", "osImage": "simulated", "kernelVersion": "simulated", "containerRuntimeVersion": "simulated://1", "architecture": "amd64", "operatingSystem": "linux", "machineID": "", "systemUUID": "", "bootID": "", "kubeProxyVersion": ""}
+        status["nodeInfo"] = {
+            "kubeletVersion": "v1.37.0-simulated",
+            "osImage": "simulated",
+            "kernelVersion": "simulated",
+            "containerRuntimeVersion": "simulated://1",
+            "architecture": "amd64",
+            "operatingSystem": "linux",
+            "machineID": "",
+            "systemUUID": "",
+            "bootID": "",
+            "kubeProxyVersion": "",
+        }
         status["addresses"] = [{"type": "Hostname", "address": name}]
         now = timestamp()
-        status["conditions"] = [{"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "a simulated node: its pods only change status", "lastHeartbeatTime": now, "lastTransitionTime": now}]
+        status["conditions"] = [
+            {
+                "type": "Ready",
+                "status": "True",
+                "reason": "KubeletReady",
+                "message": "a simulated node: its pods only change status",
+                "lastHeartbeatTime": now,
+                "lastTransitionTime": now,
+            }
+        ]
         api.update(built_in("nodes"), "", name, {**thing, "metadata": {}, "status": status}, status=True)
         record(api, thing, "NodeReady", f"Node {name} status is now: NodeReady", "kubelet")
         return None
@@ -104,7 +134,9 @@ class SimulatedPods:
             return None
         if phase in ("Succeeded", "Failed"):
             return None
-        bound = next(c for c in pod["status"]["conditions"] if c["type"] == "PodScheduled")["lastTransitionTime"]
+        bound = next(c for c in pod["status"]["conditions"] if c["type"] == "PodScheduled")[
+            "lastTransitionTime"
+        ]
         if phase == "Pending":
             left = _seconds(pod, "start-seconds", 0.2) - (now - moment(bound)).total_seconds()
             if left > 0:
@@ -121,13 +153,20 @@ class SimulatedPods:
         wait = _seconds(pod, "ready-seconds", 0.0)
         if ran >= wait:
             self._write(api, pod, {**pod["status"], **self._running(pod, ready=True)})
-        left = [seconds - ran for seconds in (wait, lasts) if ran < seconds < float("inf")]
-        return min(left) if left else None
+        coming = [seconds - ran for seconds in (wait, lasts) if ran < seconds < float("inf")]
+        return min(coming, default=None)
 
     def _start(self, api: Api, pod: Object, now: datetime) -> None:
         self._next += 1
         address = f"10.244.{self._next // 250 % 250}.{self._next % 250 + 2}"
-        status = {**pod["status"], "phase": "Running", "startTime": timestamp(now), "podIP": address, "podIPs": [{"ip": address}], "hostIP": "127.0.0.1"}
+        status = {
+            **pod["status"],
+            "phase": "Running",
+            "startTime": timestamp(now),
+            "podIP": address,
+            "podIPs": [{"ip": address}],
+            "hostIP": "127.0.0.1",
+        }
         pod = {**pod, "status": status}
         record(api, pod, "Started", "Started simulated containers", "kubelet")
         self._write(api, pod, {**status, **self._running(pod, ready=False)})
@@ -138,19 +177,39 @@ class SimulatedPods:
         for kind in ("PodReadyToStartContainers", "Initialized"):
             conditions = set_condition(conditions, kind, "True", "", "")
         for kind in ("Ready", "ContainersReady"):
-            conditions = set_condition(conditions, kind, word, reason, "" if ready else "containers with unready status")
+            conditions = set_condition(
+                conditions, kind, word, reason, "" if ready else "containers with unready status"
+            )
         state = {"running": {"startedAt": pod["status"]["startTime"]}}
-        return {"conditions": [self._plain(one) for one in conditions], "containerStatuses": [self._container(one, state, ready) for one in pod["spec"]["containers"]]}
+        return {
+            "conditions": [self._plain(one) for one in conditions],
+            "containerStatuses": [self._container(one, state, ready) for one in pod["spec"]["containers"]],
+        }
 
     def _plain(self, condition: Object) -> Object:
         return {name: value for name, value in condition.items() if name != "lastUpdateTime" and value != ""}
 
     def _container(self, container: Object, state: Object, ready: bool) -> Object:
-        return {"name": container["name"], "image": container["image"], "imageID": "", "containerID": "", "restartCount": 0, "ready": ready, "started": "running" in state, "state": state, "lastState": {}}
+        return {
+            "name": container["name"],
+            "image": container["image"],
+            "imageID": "",
+            "containerID": "",
+            "restartCount": 0,
+            "ready": ready,
+            "started": "running" in state,
+            "state": state,
+            "lastState": {},
+        }
 
     def _finish(self, api: Api, pod: Object, started: datetime) -> None:
         code = int(_seconds(pod, "exit-code", 0))
-        ended = {"exitCode": code, "reason": "Completed" if code == 0 else "Error", "startedAt": timestamp(started), "finishedAt": timestamp()}
+        ended = {
+            "exitCode": code,
+            "reason": "Completed" if code == 0 else "Error",
+            "startedAt": timestamp(started),
+            "finishedAt": timestamp(),
+        }
         conditions = list(pod["status"].get("conditions") or ())
         reason = "PodCompleted" if code == 0 else "PodFailed"
         for kind in ("Ready", "ContainersReady"):
@@ -159,7 +218,9 @@ class SimulatedPods:
             **pod["status"],
             "phase": "Succeeded" if code == 0 else "Failed",
             "conditions": [self._plain(one) for one in conditions],
-            "containerStatuses": [self._container(one, {"terminated": ended}, False) for one in pod["spec"]["containers"]],
+            "containerStatuses": [
+                self._container(one, {"terminated": ended}, False) for one in pod["spec"]["containers"]
+            ],
         }
         self._write(api, pod, status)
 
@@ -170,7 +231,11 @@ class SimulatedPods:
             self._write(api, pod, pod_status)
         api.delete(built_in("pods"), *key_of(pod), {"gracePeriodSeconds": 0})
         found = api.find("pods", *key_of(pod))
-        if found is not None and found["status"].get("phase") not in ("Succeeded", "Failed") and not found["metadata"].get("finalizers"):
+        if (
+            found is not None
+            and found["status"].get("phase") not in ("Succeeded", "Failed")
+            and not found["metadata"].get("finalizers")
+        ):
             return 0.1
         return None
 

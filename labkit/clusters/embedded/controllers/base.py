@@ -115,7 +115,9 @@ def key_of(thing: Object) -> Key:
 
 def owner_of(thing: Object) -> Object | None:
     """Who controls an object."""
-    return next((one for one in thing["metadata"].get("ownerReferences") or () if one.get("controller")), None)
+    return next(
+        (one for one in thing["metadata"].get("ownerReferences") or () if one.get("controller")), None
+    )
 
 
 def owned(api: Api, key: str, owner: Object) -> list[Object]:
@@ -150,17 +152,32 @@ def of_owner(change: Change, kind: str, resource: str, child: str) -> list[Key]:
 def set_status(api: Api, resource: str, thing: Object, status: Object) -> None:
     """Write an object's status, unless it is that already."""
     if thing.get("status") != status:
-        api.update(built_in(resource), *key_of(thing), {**thing, "status": status, "metadata": {}}, status=True)
+        api.update(
+            built_in(resource), *key_of(thing), {**thing, "status": status, "metadata": {}}, status=True
+        )
 
 
-def set_condition(conditions: list[Object], kind: str, status: str, reason: str, message: str) -> list[Object]:
+def set_condition(
+    conditions: list[Object], kind: str, status: str, reason: str, message: str
+) -> list[Object]:
     """The conditions with one set; its times change only when it does."""
     now = timestamp()
     old = next((one for one in conditions if one["type"] == kind), None)
-    if old is not None and (old["status"], old.get("reason"), old.get("message")) == (status, reason, message):
+    if old is not None and (old["status"], old.get("reason"), old.get("message")) == (
+        status,
+        reason,
+        message,
+    ):
         return conditions
     moved = old["lastTransitionTime"] if old is not None and old["status"] == status else now
-    new = {"type": kind, "status": status, "lastUpdateTime": now, "lastTransitionTime": moved, "reason": reason, "message": message}
+    new = {
+        "type": kind,
+        "status": status,
+        "lastUpdateTime": now,
+        "lastTransitionTime": moved,
+        "reason": reason,
+        "message": message,
+    }
     return [new if one is old else one for one in conditions] + ([] if old is not None else [new])
 
 
@@ -173,12 +190,18 @@ def ready(pod: Object) -> bool:
 def ready_since(pod: Object) -> str:
     """When a pod became ready; empty if it is not."""
     conditions = pod.get("status", {}).get("conditions") or ()
-    return next((str(c["lastTransitionTime"]) for c in conditions if c["type"] == "Ready" and c["status"] == "True"), "")
+    return next(
+        (str(c["lastTransitionTime"]) for c in conditions if c["type"] == "Ready" and c["status"] == "True"),
+        "",
+    )
 
 
 def active(pod: Object) -> bool:
     """Whether a pod runs or will."""
-    return pod.get("status", {}).get("phase") not in ("Succeeded", "Failed") and "deletionTimestamp" not in pod["metadata"]
+    return (
+        pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+        and "deletionTimestamp" not in pod["metadata"]
+    )
 
 
 def record(api: Api, about: Object, reason: str, message: str, source: str, kind: str = "Normal") -> None:
@@ -186,7 +209,11 @@ def record(api: Api, about: Object, reason: str, message: str, source: str, kind
     metadata, now = about["metadata"], timestamp()
     namespace = metadata.get("namespace") or "default"
     for event in api.each("events", namespace):
-        if (event["involvedObject"].get("uid"), event["reason"], event["message"]) == (metadata["uid"], reason, message):
+        if (event["involvedObject"].get("uid"), event["reason"], event["message"]) == (
+            metadata["uid"],
+            reason,
+            message,
+        ):
             change = {"count": event.get("count", 1) + 1, "lastTimestamp": now}
             api.patch(built_in("events"), namespace, event["metadata"]["name"], change)
             return
@@ -222,4 +249,7 @@ def pod_from(template: Object, owner: Object, name: str = "") -> Object:
     metadata = template.get("metadata") or {}
     named = {"name": name} if name else {"generateName": f"{owner['metadata']['name']}-"}
     kept = {part: dict(metadata[part]) for part in ("labels", "annotations") if metadata.get(part)}
-    return {"metadata": {**named, **kept, "ownerReferences": [reference(owner)]}, "spec": {**template["spec"]}}
+    return {
+        "metadata": {**named, **kept, "ownerReferences": [reference(owner)]},
+        "spec": {**template["spec"]},
+    }

@@ -13,7 +13,6 @@ import orjson
 from labkit.clusters.embedded.api import Api, moment
 from labkit.clusters.embedded.controllers.base import (
     Key,
-    active,
     of_owner,
     owned,
     record,
@@ -32,6 +31,7 @@ _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 
 def share(value: Any, whole: int, *, up: bool) -> int:
+    """A number of replicas, given as such or as a percentage of all."""
     if isinstance(value, str):
         part = whole * int(value.rstrip("%")) / 100
         return math.ceil(part) if up else math.floor(part)
@@ -73,9 +73,16 @@ class Deployments:
         keys = of_owner(change, "Deployment", "deployments.apps", "replicasets.apps")
         if change.resource == "pods" and change.kind == "DELETED":
             for owner in change.now.object["metadata"].get("ownerReferences") or ():
-                found = api.find("replicasets.apps", change.now.object["metadata"]["namespace"], owner["name"])
+                found = api.find(
+                    "replicasets.apps", change.now.object["metadata"]["namespace"], owner["name"]
+                )
                 if found is not None:
-                    keys += of_owner(Change("", "replicasets.apps", _stored(api, found), None), "Deployment", "", "replicasets.apps")
+                    keys += of_owner(
+                        Change("", "replicasets.apps", _stored(api, found), None),
+                        "Deployment",
+                        "",
+                        "replicasets.apps",
+                    )
         return keys
 
     def reconcile(self, api: Api, namespace: str, name: str) -> float | None:
@@ -111,12 +118,16 @@ class Deployments:
 
     def _old_pods(self, api: Api, every: list[Object]) -> bool:
         ended = ("Succeeded", "Failed")
-        return any(p.get("status", {}).get("phase") not in ended for one in every for p in owned(api, "pods", one))
+        return any(
+            p.get("status", {}).get("phase") not in ended for one in every for p in owned(api, "pods", one)
+        )
 
     def _make(self, api: Api, thing: Object, every: list[Object]) -> Object:
         spec, namespace = thing["spec"], thing["metadata"]["namespace"]
         tries = 0
-        while api.find("replicasets.apps", namespace, f"{thing['metadata']['name']}-{_mark(spec['template'], tries)}"):
+        while api.find(
+            "replicasets.apps", namespace, f"{thing['metadata']['name']}-{_mark(spec['template'], tries)}"
+        ):
             tries += 1
         mark = _mark(spec["template"], tries)
         template = orjson.loads(orjson.dumps(spec["template"]))
@@ -124,7 +135,11 @@ class Deployments:
         number = max(map(_revision, every), default=0) + 1
         selector = orjson.loads(orjson.dumps(spec["selector"]))
         selector.setdefault("matchLabels", {})[HASH] = mark
-        annotations = {k: v for k, v in (thing["metadata"].get("annotations") or {}).items() if not k.startswith("kubectl.")}
+        annotations = {
+            k: v
+            for k, v in (thing["metadata"].get("annotations") or {}).items()
+            if not k.startswith("kubectl.")
+        }
         made, _ = api.create(
             built_in("replicasets.apps"),
             namespace,
@@ -164,7 +179,12 @@ class Deployments:
     def _set_revision(self, api: Api, thing: Object, number: int) -> None:
         if _revision(thing) != number:
             change = {"metadata": {"annotations": {REVISION: str(number)}}}
-            api.patch(built_in("deployments.apps"), thing["metadata"]["namespace"], thing["metadata"]["name"], change)
+            api.patch(
+                built_in("deployments.apps"),
+                thing["metadata"]["namespace"],
+                thing["metadata"]["name"],
+                change,
+            )
 
     def _limits(self, thing: Object) -> tuple[int, int]:
         rolling, wanted = thing["spec"]["strategy"].get("rollingUpdate") or {}, thing["spec"]["replicas"]
@@ -209,11 +229,19 @@ class Deployments:
         namespace, name = _key(replica_set)
         stored, _ = api.patch(built_in("replicasets.apps"), namespace, name, {"spec": {"replicas": replicas}})
         way = "up" if replicas > before else "down"
-        record(api, thing, "ScalingReplicaSet", f"Scaled {way} replica set {name} from {before} to {replicas}", _SOURCE)
+        record(
+            api,
+            thing,
+            "ScalingReplicaSet",
+            f"Scaled {way} replica set {name} from {before} to {replicas}",
+            _SOURCE,
+        )
         return stored.object
 
     def _forget(self, api: Api, thing: Object, old: list[Object]) -> None:
-        idle = [one for one in old if not one["spec"]["replicas"] and not one.get("status", {}).get("replicas")]
+        idle = [
+            one for one in old if not one["spec"]["replicas"] and not one.get("status", {}).get("replicas")
+        ]
         kept = thing["spec"].get("revisionHistoryLimit", 10)
         for one in sorted(idle, key=_revision)[: max(0, len(idle) - kept)]:
             api.delete(built_in("replicasets.apps"), *_key(one))
@@ -243,22 +271,36 @@ class Deployments:
         complete = counts["updatedReplicas"] == counts["replicas"] == counts["availableReplicas"] == wanted
         waits = None
         if thing["spec"].get("paused"):
-            conditions = set_condition(conditions, "Progressing", "Unknown", "DeploymentPaused", "Deployment is paused")
+            conditions = set_condition(
+                conditions, "Progressing", "Unknown", "DeploymentPaused", "Deployment is paused"
+            )
         elif complete:
-            conditions = set_condition(conditions, "Progressing", "True", "NewReplicaSetAvailable", f'ReplicaSet "{name}" has successfully progressed.')
+            conditions = set_condition(
+                conditions,
+                "Progressing",
+                "True",
+                "NewReplicaSetAvailable",
+                f'ReplicaSet "{name}" has successfully progressed.',
+            )
         else:
-            conditions, waits = self._progress(thing, conditions, name, counts != {k: before.get(k, 0) for k in counts})
+            conditions, waits = self._progress(
+                thing, conditions, name, counts != {k: before.get(k, 0) for k in counts}
+            )
         status["conditions"] = conditions
         set_status(api, "deployments.apps", thing, status)
         return waits
 
-    def _progress(self, thing: Object, conditions: list[Object], name: str, moved: bool) -> tuple[list[Object], float | None]:
+    def _progress(
+        self, thing: Object, conditions: list[Object], name: str, moved: bool
+    ) -> tuple[list[Object], float | None]:
         """The condition of a rollout under way, and when its deadline has to be looked at."""
         old = next((one for one in conditions if one["type"] == "Progressing"), None)
         changed = thing.get("status", {}).get("observedGeneration") != thing["metadata"]["generation"]
         if moved or changed or old is None or old["reason"] == "DeploymentPaused":
             conditions = [one for one in conditions if one is not old] if moved and old else conditions
-            fresh = set_condition(conditions, "Progressing", "True", "ReplicaSetUpdated", f'ReplicaSet "{name}" is progressing.')
+            fresh = set_condition(
+                conditions, "Progressing", "True", "ReplicaSetUpdated", f'ReplicaSet "{name}" is progressing.'
+            )
             return fresh, float(thing["spec"].get("progressDeadlineSeconds", 600))
         since = (datetime.now(UTC) - moment(old["lastUpdateTime"])).total_seconds()
         left = thing["spec"].get("progressDeadlineSeconds", 600) - since

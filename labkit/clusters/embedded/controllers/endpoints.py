@@ -63,26 +63,51 @@ class Endpoints:
         pods.sort(key=lambda pod: str(pod["status"]["podIP"]))
         self._keep(api, "endpoints", namespace, name, {"subsets": self._subsets(service, pods)}, service, {})
         ports = service["spec"].get("ports") or []
-        shown = [{"name": p.get("name", ""), "protocol": p.get("protocol", "TCP"), "port": port_of(pods[0], p["targetPort"]) if pods else None} for p in ports]
+        shown = [
+            {
+                "name": p.get("name", ""),
+                "protocol": p.get("protocol", "TCP"),
+                "port": port_of(pods[0], p["targetPort"]) if pods else None,
+            }
+            for p in ports
+        ]
         parts = {
             "addressType": "IPv4",
             "ports": [{n: v for n, v in one.items() if v is not None} for one in shown],
             "endpoints": [self._endpoint(pod, service) for pod in pods],
         }
-        labels = {"kubernetes.io/service-name": name, "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io"}
+        labels = {
+            "kubernetes.io/service-name": name,
+            "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+        }
         self._keep(api, SLICES, namespace, f"{name}-{service['metadata']['uid'][:5]}", parts, service, labels)
         return None
 
     def _subsets(self, service: Object, pods: list[Object]) -> list[Object]:
         def address(pod: Object) -> Object:
             metadata = pod["metadata"]
-            target = {"kind": "Pod", "name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"]}
-            return {"ip": pod["status"]["podIP"], "nodeName": pod["spec"].get("nodeName"), "targetRef": target}
+            target = {
+                "kind": "Pod",
+                "name": metadata["name"],
+                "namespace": metadata["namespace"],
+                "uid": metadata["uid"],
+            }
+            return {
+                "ip": pod["status"]["podIP"],
+                "nodeName": pod["spec"].get("nodeName"),
+                "targetRef": target,
+            }
 
         serving = [address(pod) for pod in pods if self._serves(pod, service)]
-        others = [address(pod) for pod in pods if not ready(pod) and "deletionTimestamp" not in pod["metadata"]]
+        others = [
+            address(pod) for pod in pods if not ready(pod) and "deletionTimestamp" not in pod["metadata"]
+        ]
         ports = [
-            {**({"name": p["name"]} if p.get("name") else {}), "port": number, "protocol": p.get("protocol", "TCP")}
+            {
+                **({"name": p["name"]} if p.get("name") else {}),
+                "port": number,
+                "protocol": p.get("protocol", "TCP"),
+            }
             for p in service["spec"].get("ports") or ()
             if pods and (number := port_of(pods[0], p["targetPort"])) is not None
         ]
@@ -94,7 +119,9 @@ class Endpoints:
         return [subset] if serving or others else []
 
     def _serves(self, pod: Object, service: Object) -> bool:
-        return bool(service["spec"].get("publishNotReadyAddresses")) or (ready(pod) and "deletionTimestamp" not in pod["metadata"])
+        return bool(service["spec"].get("publishNotReadyAddresses")) or (
+            ready(pod) and "deletionTimestamp" not in pod["metadata"]
+        )
 
     def _endpoint(self, pod: Object, service: Object) -> Object:
         metadata, ending = pod["metadata"], "deletionTimestamp" in pod["metadata"]
@@ -102,10 +129,17 @@ class Endpoints:
             "addresses": [pod["status"]["podIP"]],
             "conditions": {"ready": self._serves(pod, service), "serving": ready(pod), "terminating": ending},
             "nodeName": pod["spec"].get("nodeName"),
-            "targetRef": {"kind": "Pod", "name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"]},
+            "targetRef": {
+                "kind": "Pod",
+                "name": metadata["name"],
+                "namespace": metadata["namespace"],
+                "uid": metadata["uid"],
+            },
         }
 
-    def _keep(self, api: Api, key: str, namespace: str, name: str, parts: Object, service: Object, labels: Object) -> None:
+    def _keep(
+        self, api: Api, key: str, namespace: str, name: str, parts: Object, service: Object, labels: Object
+    ) -> None:
         resource, found = built_in(key), api.find(key, namespace, name)
         if found is None:
             metadata: Object = {"name": name, "labels": {**labels_of(service), **labels}}
@@ -113,4 +147,9 @@ class Endpoints:
                 metadata["ownerReferences"] = [reference(service)]
             api.create(resource, namespace, {"metadata": metadata, **parts})
         elif any(found.get(field) != part for field, part in parts.items()):
-            api.update(resource, namespace, name, {**found, **parts, "metadata": {**found["metadata"], "resourceVersion": None}})
+            api.update(
+                resource,
+                namespace,
+                name,
+                {**found, **parts, "metadata": {**found["metadata"], "resourceVersion": None}},
+            )

@@ -24,7 +24,11 @@ class Garbage:
         keys = [] if change.kind == "DELETED" else [self._key(change.resource, thing)]
         if change.kind == "DELETED":
             keys += self._dependents(api, thing)
-            keys += [k for owner in thing["metadata"].get("ownerReferences") or () if (k := self._owner_key(api, thing, owner))]
+            keys += [
+                k
+                for owner in thing["metadata"].get("ownerReferences") or ()
+                if (k := self._owner_key(api, thing, owner))
+            ]
         return keys
 
     def reconcile(self, api: Api, key: str, path: str) -> float | None:
@@ -54,12 +58,19 @@ class Garbage:
             if found is None:
                 continue
             if "orphan" in finalizers:
-                kept = [o for o in found["metadata"]["ownerReferences"] if o["uid"] != thing["metadata"]["uid"]]
+                kept = [
+                    o for o in found["metadata"]["ownerReferences"] if o["uid"] != thing["metadata"]["uid"]
+                ]
                 api.patch(child, namespace, name, {"metadata": {"ownerReferences": kept or None}})
             else:
                 waits = True
                 if "deletionTimestamp" not in found["metadata"]:
-                    api.delete(child, namespace, name, {"propagationPolicy": "Foreground" if key != "pods" else "Background"})
+                    api.delete(
+                        child,
+                        namespace,
+                        name,
+                        {"propagationPolicy": "Foreground" if key != "pods" else "Background"},
+                    )
         if not waits:
             kept = [one for one in finalizers if one not in ("orphan", "foregroundDeletion")]
             api.patch(resource, *key_of(thing), {"metadata": {"finalizers": kept or None}})
@@ -150,12 +161,20 @@ class Budgets:
         pods = [
             pod
             for pod in api.each("pods", namespace)
-            if matches(spec.get("selector"), labels_of(pod)) and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+            if matches(spec.get("selector"), labels_of(pod))
+            and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
         ]
         going = thing.get("status", {}).get("disruptedPods") or {}
         there = {pod["metadata"]["name"]: pod for pod in pods}
-        going = {one: at for one, at in going.items() if one in there and "deletionTimestamp" not in there[one]["metadata"]}
-        healthy = sum(ready(pod) and "deletionTimestamp" not in pod["metadata"] and pod["metadata"]["name"] not in going for pod in pods)
+        going = {
+            one: at
+            for one, at in going.items()
+            if one in there and "deletionTimestamp" not in there[one]["metadata"]
+        }
+        healthy = sum(
+            ready(pod) and "deletionTimestamp" not in pod["metadata"] and pod["metadata"]["name"] not in going
+            for pod in pods
+        )
         expected = self._expected(api, namespace, pods)
         if "maxUnavailable" in spec:
             desired = max(0, expected - share(spec["maxUnavailable"], expected, up=True))
@@ -177,9 +196,13 @@ class Budgets:
         """How many pods their controllers want; pods of nobody count as they are."""
         total, seen = 0, set()
         for pod in pods:
-            owner = next((o for o in pod["metadata"].get("ownerReferences") or () if o.get("controller")), None)
+            owner = next(
+                (o for o in pod["metadata"].get("ownerReferences") or () if o.get("controller")), None
+            )
             found = api.find("replicasets.apps", namespace, owner["name"]) if owner else None
-            while found is not None and (above := next(iter(found["metadata"].get("ownerReferences") or ()), None)):
+            while found is not None and (
+                above := next(iter(found["metadata"].get("ownerReferences") or ()), None)
+            ):
                 found = api.find("deployments.apps", namespace, above["name"])
             if found is None:
                 total += 1
@@ -207,5 +230,10 @@ class Claims:
             api.patch(built_in("persistentvolumeclaims"), namespace, name, volume)
         capacity = {"storage": spec["resources"]["requests"]["storage"]}
         status = {"phase": "Bound", "accessModes": spec["accessModes"], "capacity": capacity}
-        set_status(api, "persistentvolumeclaims", api.find("persistentvolumeclaims", namespace, name) or thing, status)
+        set_status(
+            api,
+            "persistentvolumeclaims",
+            api.find("persistentvolumeclaims", namespace, name) or thing,
+            status,
+        )
         return None

@@ -69,7 +69,10 @@ class Jobs:
         if "deletionTimestamp" in job["metadata"]:
             self._release(api, pods)
             return None
-        if any(c["type"] in ("Complete", "Failed") and c["status"] == "True" for c in status.get("conditions") or ()):
+        if any(
+            c["type"] in ("Complete", "Failed") and c["status"] == "True"
+            for c in status.get("conditions") or ()
+        ):
             self._release(api, pods)
             return self._expire(api, job)
         now = datetime.now(UTC)
@@ -103,7 +106,9 @@ class Jobs:
         for pod in pods:
             phase = pod.get("status", {}).get("phase")
             lost = "deletionTimestamp" in pod["metadata"] and phase not in ("Succeeded", "Failed")
-            if FINALIZER not in (pod["metadata"].get("finalizers") or ()) or (phase not in ("Succeeded", "Failed") and not lost):
+            if FINALIZER not in (pod["metadata"].get("finalizers") or ()) or (
+                phase not in ("Succeeded", "Failed") and not lost
+            ):
                 continue
             field, uid = "succeeded" if phase == "Succeeded" else "failed", pod["metadata"]["uid"]
             noted.setdefault(field, []).append(uid)
@@ -116,11 +121,17 @@ class Jobs:
             status["completedIndexes"] = ranges(done)
         status["uncountedTerminatedPods"] = noted
 
-    def _verdict(self, job: Object, status: Object, running: list[Object], now: datetime) -> tuple[str, str, str] | None:
+    def _verdict(
+        self, job: Object, status: Object, running: list[Object], now: datetime
+    ) -> tuple[str, str, str] | None:
         spec = job["spec"]
         wanted, succeeded = spec.get("completions"), status.get("succeeded", 0)
         limit = spec.get("activeDeadlineSeconds")
-        if limit is not None and "startTime" in status and (now - moment(status["startTime"])).total_seconds() >= limit:
+        if (
+            limit is not None
+            and "startTime" in status
+            and (now - moment(status["startTime"])).total_seconds() >= limit
+        ):
             return "Failed", "DeadlineExceeded", "Job was active longer than specified deadline"
         restarts = sum(
             one.get("restartCount", 0)
@@ -134,13 +145,31 @@ class Jobs:
             return "Complete", "CompletionsReached", "Reached expected number of succeeded pods"
         return None
 
-    def _finish(self, api: Api, job: Object, status: Object, running: list[Object], kind: str, reason: str, message: str) -> None:
+    def _finish(
+        self,
+        api: Api,
+        job: Object,
+        status: Object,
+        running: list[Object],
+        kind: str,
+        reason: str,
+        message: str,
+    ) -> None:
         self._delete(api, job, running)
         now = timestamp()
         before = "SuccessCriteriaMet" if kind == "Complete" else "FailureTarget"
         conditions = [one for one in status.get("conditions") or () if one["type"] not in (kind, before)]
         for one in (before, kind):
-            conditions.append({"type": one, "status": "True", "lastProbeTime": now, "lastTransitionTime": now, "reason": reason, "message": message})
+            conditions.append(
+                {
+                    "type": one,
+                    "status": "True",
+                    "lastProbeTime": now,
+                    "lastTransitionTime": now,
+                    "reason": reason,
+                    "message": message,
+                }
+            )
         status["conditions"] = conditions
         if kind == "Complete":
             status["completionTime"] = now
@@ -156,18 +185,26 @@ class Jobs:
         wanted = min([spec["parallelism"], *left])
         if spec.get("completions") is None and status.get("succeeded"):
             wanted = 0
-        stopping = sum("deletionTimestamp" in pod["metadata"] for pod in pods if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed"))
+        stopping = sum(
+            "deletionTimestamp" in pod["metadata"]
+            for pod in pods
+            if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+        )
         waits = self._delay(status, pods, now)
         if len(running) > wanted:
             self._delete(api, job, running[wanted:])
             return running[:wanted], None
         if waits is None:
-            done = numbers(status.get("completedIndexes", "")) | {i for pod in running if (i := _index(pod)) is not None}
+            done = numbers(status.get("completedIndexes", "")) | {
+                i for pod in running if (i := _index(pod)) is not None
+            }
             free = (i for i in range(spec.get("completions") or 0) if i not in done)
             for _ in range(wanted - len(running) - stopping):
                 index = next(free, None) if spec["completionMode"] == "Indexed" else None
                 made, _ = api.create(built_in("pods"), namespace, self._pod(job, index))
-                record(api, job, "SuccessfulCreate", f"Created pod: {made.object['metadata']['name']}", _SOURCE)
+                record(
+                    api, job, "SuccessfulCreate", f"Created pod: {made.object['metadata']['name']}", _SOURCE
+                )
                 running.append(made.object)
         limit = spec.get("activeDeadlineSeconds")
         ends = [limit - (now - moment(status["startTime"])).total_seconds()] if limit is not None else []
@@ -216,14 +253,23 @@ class Jobs:
             if found is None or FINALIZER not in (found["metadata"].get("finalizers") or ()) or active(found):
                 continue
             kept = [one for one in found["metadata"]["finalizers"] if one != FINALIZER]
-            api.patch(built_in("pods"), found["metadata"]["namespace"], found["metadata"]["name"], {"metadata": {"finalizers": kept or None}})
+            api.patch(
+                built_in("pods"),
+                found["metadata"]["namespace"],
+                found["metadata"]["name"],
+                {"metadata": {"finalizers": kept or None}},
+            )
 
     def _expire(self, api: Api, job: Object) -> float | None:
         """Delete a finished Job when its time is over."""
         keep = job["spec"].get("ttlSecondsAfterFinished")
         if keep is None:
             return None
-        ends = [moment(c["lastTransitionTime"]) for c in job["status"]["conditions"] if c["type"] in ("Complete", "Failed")]
+        ends = [
+            moment(c["lastTransitionTime"])
+            for c in job["status"]["conditions"]
+            if c["type"] in ("Complete", "Failed")
+        ]
         left = keep - (datetime.now(UTC) - max(ends)).total_seconds()
         if left > 0:
             return float(left)

@@ -44,13 +44,14 @@ class ReplicaSets:
             for _ in range(wanted - len(pods)):
                 made, _ = api.create(built_in("pods"), namespace, pod_from(thing["spec"]["template"], thing))
                 pods.append(made.object)
-                record(api, thing, "SuccessfulCreate", f"Created pod: {made.object['metadata']['name']}", _SOURCE)
+                record(
+                    api, thing, "SuccessfulCreate", f"Created pod: {made.object['metadata']['name']}", _SOURCE
+                )
             for pod in sorted(pods, key=_first_to_go)[: max(0, len(pods) - wanted)]:
                 api.delete(built_in("pods"), namespace, pod["metadata"]["name"])
                 record(api, thing, "SuccessfulDelete", f"Deleted pod: {pod['metadata']['name']}", _SOURCE)
                 pods.remove(pod)
-        waits = self._count(api, thing, pods)
-        return waits
+        return self._count(api, thing, pods)
 
     def _count(self, api: Api, thing: Object, pods: list[Object]) -> float | None:
         least, now, waits = thing["spec"].get("minReadySeconds", 0), datetime.now(UTC), []

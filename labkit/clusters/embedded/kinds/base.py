@@ -117,7 +117,11 @@ def metadata_causes(thing: Object, form: str) -> Iterator[Cause]:
     yield from label_causes("metadata.labels", metadata.get("labels"))
     for name in metadata.get("finalizers") or ():
         if "/" not in name and name not in ("foregroundDeletion", "orphan", "kubernetes"):
-            yield invalid("metadata.finalizers", name, "name is neither a standard finalizer name nor is it fully qualified")
+            yield invalid(
+                "metadata.finalizers",
+                name,
+                "name is neither a standard finalizer name nor is it fully qualified",
+            )
     for i, owner in enumerate(metadata.get("ownerReferences") or ()):
         for field in ("apiVersion", "kind", "name", "uid"):
             if not owner.get(field):
@@ -132,7 +136,11 @@ def selector_causes(path: str, selector: Any) -> Iterator[Cause]:
         if operator in ("In", "NotIn") and not one.get("values"):
             yield required(f"{where}.values", "must be specified when `operator` is 'In' or 'NotIn'")
         elif operator in ("Exists", "DoesNotExist") and one.get("values"):
-            yield Cause("Forbidden", f"{where}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
+            yield Cause(
+                "Forbidden",
+                f"{where}.values",
+                "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+            )
         elif operator not in ("In", "NotIn", "Exists", "DoesNotExist"):
             yield invalid(f"{where}.operator", operator, "not a valid selector operator")
 

@@ -40,7 +40,9 @@ def fill_in(spec: Object) -> None:
         if "imagePullPolicy" not in container:
             tag = str(container.get("image", "")).rsplit("/", 1)[-1].partition(":")[2]
             latest = not tag or tag == "latest"
-            container["imagePullPolicy"] = "Always" if latest and "@" not in str(container.get("image")) else "IfNotPresent"
+            container["imagePullPolicy"] = (
+                "Always" if latest and "@" not in str(container.get("image")) else "IfNotPresent"
+            )
         probe = container.get("livenessProbe")
         if probe is not None:
             probe.setdefault("successThreshold", 1)
@@ -65,8 +67,12 @@ def _prepare(thing: Object, old: Object | None) -> None:
     spec.setdefault("priority", 0)
     tolerations = spec.setdefault("tolerations", [])
     for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"):
-        if not any(one.get("key") in (key, None, "") and one.get("operator") == "Exists" for one in tolerations):
-            tolerations.append({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300})
+        if not any(
+            one.get("key") in (key, None, "") and one.get("operator") == "Exists" for one in tolerations
+        ):
+            tolerations.append(
+                {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
+            )
     thing["status"] = {"phase": "Pending", "qosClass": quality(spec)}
 
 
@@ -108,7 +114,9 @@ def spec_causes(spec: Object, path: str) -> Iterator[Cause]:
     yield from label_causes(f"{path}.nodeSelector", spec.get("nodeSelector"))
     deadline = spec.get("activeDeadlineSeconds")
     if deadline is not None and deadline < 1:
-        yield invalid(f"{path}.activeDeadlineSeconds", deadline, "must be between 1 and 2147483647, inclusive")
+        yield invalid(
+            f"{path}.activeDeadlineSeconds", deadline, "must be between 1 and 2147483647, inclusive"
+        )
 
 
 def _container_causes(container: Object, where: str, volumes: set[Any]) -> Iterator[Cause]:
@@ -118,11 +126,17 @@ def _container_causes(container: Object, where: str, volumes: set[Any]) -> Itera
     elif image != image.strip():
         yield invalid(f"{where}.image", image, "must not have leading or trailing whitespace")
     if container.get("imagePullPolicy") not in (None, "Always", "IfNotPresent", "Never"):
-        yield unsupported(f"{where}.imagePullPolicy", container["imagePullPolicy"], ("Always", "IfNotPresent", "Never"))
+        yield unsupported(
+            f"{where}.imagePullPolicy", container["imagePullPolicy"], ("Always", "IfNotPresent", "Never")
+        )
     yield from _port_causes(container, where)
     for i, one in enumerate(container.get("env") or ()):
         if one.get("name") and not re.fullmatch(r"[^=\x00-\x1f\x7f]+", one["name"]):
-            yield invalid(f"{where}.env[{i}].name", one["name"], "a valid environment variable name must consist only of printable ASCII characters other than '='")
+            yield invalid(
+                f"{where}.env[{i}].name",
+                one["name"],
+                "a valid environment variable name must consist only of printable ASCII characters other than '='",
+            )
         if one.get("value") and one.get("valueFrom"):
             yield invalid(f"{where}.env[{i}].valueFrom", "", "may not be specified when `value` is not empty")
     for i, mount in enumerate(container.get("volumeMounts") or ()):
@@ -140,8 +154,16 @@ def _port_causes(container: Object, where: str) -> Iterator[Cause]:
         if port.get("protocol") not in (None, "TCP", "UDP", "SCTP"):
             yield unsupported(f"{where}.ports[{i}].protocol", port["protocol"], ("SCTP", "TCP", "UDP"))
         name = port.get("name")
-        if name and not (re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?", name) and re.search("[a-z]", name) and "--" not in name):
-            words = "must be no more than 15 characters" if len(name) > 15 else "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)"
+        if name and not (
+            re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?", name)
+            and re.search("[a-z]", name)
+            and "--" not in name
+        ):
+            words = (
+                "must be no more than 15 characters"
+                if len(name) > 15
+                else "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)"
+            )
             yield invalid(f"{where}.ports[{i}].name", name, words)
         if name and name in seen:
             yield Cause("Duplicate", f"{where}.ports[{i}].name", value=name)
@@ -172,7 +194,9 @@ def resource_causes(resources: Object, path: str) -> Iterator[Cause]:
         if "/" in name and wanted != most:
             yield invalid(f"{path}.requests", amount, f"must be equal to {name} limit of {limits[name]}")
         elif wanted > most:
-            yield invalid(f"{path}.requests", amount, f"must be less than or equal to {name} limit of {limits[name]}")
+            yield invalid(
+                f"{path}.requests", amount, f"must be less than or equal to {name} limit of {limits[name]}"
+            )
 
 
 def _probe_causes(probe: Object | None, path: str, kind: str) -> Iterator[Cause]:
@@ -188,7 +212,13 @@ def _probe_causes(probe: Object | None, path: str, kind: str) -> Iterator[Cause]
             yield from port_cause(f"{path}.{name}.port", probe[name].get("port"))
     if kind != "readinessProbe" and probe.get("successThreshold", 1) != 1:
         yield invalid(f"{path}.successThreshold", probe["successThreshold"], "must be 1")
-    for name in ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"):
+    for name in (
+        "initialDelaySeconds",
+        "timeoutSeconds",
+        "periodSeconds",
+        "successThreshold",
+        "failureThreshold",
+    ):
         if probe.get(name, 0) < 0:
             yield invalid(f"{path}.{name}", probe[name], "must be greater than or equal to 0")
 

@@ -112,11 +112,20 @@ def _metric_causes(metric: Object, where: str) -> Iterator[Cause]:
         yield required(f"{where}.{kinds[kind]}", "must populate information for the given metric source")
         return
     target: Any = source.get("target") or {}
-    values = [name for name in ("averageUtilization", "averageValue", "value") if target.get(name) is not None]
+    values = [
+        name for name in ("averageUtilization", "averageValue", "value") if target.get(name) is not None
+    ]
     if not values:
-        yield required(f"{where}.{kinds[kind]}.target.averageUtilization", "must set either a target raw value or a target utilization")
+        yield required(
+            f"{where}.{kinds[kind]}.target.averageUtilization",
+            "must set either a target raw value or a target utilization",
+        )
     if (target.get("averageUtilization") or 1) < 1:
-        yield invalid(f"{where}.{kinds[kind]}.target.averageUtilization", target["averageUtilization"], "must be greater than 0")
+        yield invalid(
+            f"{where}.{kinds[kind]}.target.averageUtilization",
+            target["averageUtilization"],
+            "must be greater than 0",
+        )
 
 
 def _check_budget(thing: Object, old: Object | None) -> Iterator[Cause]:
@@ -133,11 +142,17 @@ def _check_definition(thing: Object, old: Object | None) -> Iterator[Cause]:
     names, group = spec.get("names") or {}, spec.get("group")
     wanted = f"{names.get('plural')}.{group}"
     if thing["metadata"].get("name") != wanted:
-        yield invalid("metadata.name", thing["metadata"].get("name"), 'must be spec.names.plural+"."+spec.group')
+        yield invalid(
+            "metadata.name", thing["metadata"].get("name"), 'must be spec.names.plural+"."+spec.group'
+        )
     if spec.get("scope") not in ("Namespaced", "Cluster"):
         yield unsupported("spec.scope", spec.get("scope"), ("Cluster", "Namespaced"))
     if sum(bool(version.get("storage")) for version in spec.get("versions") or ()) != 1:
-        yield invalid("spec.versions", [v.get("name") for v in spec.get("versions") or ()], "must have exactly one version marked as storage version")
+        yield invalid(
+            "spec.versions",
+            [v.get("name") for v in spec.get("versions") or ()],
+            "must have exactly one version marked as storage version",
+        )
     for i, version in enumerate(spec.get("versions") or ()):
         if not (version.get("schema") or {}).get("openAPIV3Schema"):
             yield required(f"spec.versions[{i}].schema.openAPIV3Schema", "schemas are required")
@@ -163,5 +178,7 @@ RULES = {
     "events": Rules(),
     "horizontalpodautoscalers.autoscaling": Rules(_prepare_autoscaler, _check_autoscaler),
     "poddisruptionbudgets.policy": Rules(check=_check_budget, generation=True),
-    "customresourcedefinitions.apiextensions.k8s.io": Rules(_prepare_definition, _check_definition, generation=True),
+    "customresourcedefinitions.apiextensions.k8s.io": Rules(
+        _prepare_definition, _check_definition, generation=True
+    ),
 }

@@ -77,7 +77,11 @@ def _strategy_causes(strategy: Object) -> Iterator[Cause]:
     kind, rolling = strategy.get("type"), strategy.get("rollingUpdate")
     if kind == "Recreate":
         if rolling is not None:
-            yield Cause("Forbidden", f"{path}.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'")
+            yield Cause(
+                "Forbidden",
+                f"{path}.rollingUpdate",
+                "may not be specified when strategy `type` is 'Recreate'",
+            )
         return
     if kind != "RollingUpdate":
         yield unsupported(f"{path}.type", kind, ("Recreate", "RollingUpdate"))
@@ -85,11 +89,17 @@ def _strategy_causes(strategy: Object) -> Iterator[Cause]:
     for field in ("maxUnavailable", "maxSurge"):
         value = (rolling or {}).get(field)
         if isinstance(value, str) and not re.fullmatch(r"\d+%", value):
-            yield invalid(f"{path}.rollingUpdate.{field}", value, "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')")
+            yield invalid(
+                f"{path}.rollingUpdate.{field}",
+                value,
+                "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')",
+            )
         yield from not_negative(f"{path}.rollingUpdate.{field}", value)
     unavailable, surge = ((rolling or {}).get(field) for field in ("maxUnavailable", "maxSurge"))
     if unavailable in (0, "0%") and surge in (0, "0%"):
-        yield invalid(f"{path}.rollingUpdate.maxUnavailable", unavailable, "may not be 0 when `maxSurge` is 0")
+        yield invalid(
+            f"{path}.rollingUpdate.maxUnavailable", unavailable, "may not be 0 when `maxSurge` is 0"
+        )
     if isinstance(unavailable, str) and re.fullmatch(r"\d+%", unavailable) and int(unavailable[:-1]) > 100:
         yield invalid(f"{path}.rollingUpdate.maxUnavailable", unavailable, "must not be greater than 100%")
 
@@ -123,7 +133,13 @@ def _prepare_job(thing: Object, old: Object | None) -> None:
 
 def _check_job(thing: Object, old: Object | None) -> Iterator[Cause]:
     spec = thing["spec"]
-    for field in ("parallelism", "completions", "backoffLimit", "ttlSecondsAfterFinished", "activeDeadlineSeconds"):
+    for field in (
+        "parallelism",
+        "completions",
+        "backoffLimit",
+        "ttlSecondsAfterFinished",
+        "activeDeadlineSeconds",
+    ):
         yield from not_negative(f"spec.{field}", spec.get(field))
     mode = spec.get("completionMode")
     if mode not in ("Indexed", "NonIndexed"):

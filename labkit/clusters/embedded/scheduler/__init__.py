@@ -1,0 +1,1 @@
+"""Which pod runs where, and why it can't."""

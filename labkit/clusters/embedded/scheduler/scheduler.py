@@ -40,7 +40,9 @@ def tolerates(tolerations: Iterable[Object], taint: Object) -> bool:
         if one.get("key") and one["key"] != taint.get("key"):
             continue
         exists = one.get("operator") == "Exists"
-        if (exists and (one.get("key") or True)) or (one.get("key") and one.get("value", "") == taint.get("value", "")):
+        if (exists and (one.get("key") or True)) or (
+            one.get("key") and one.get("value", "") == taint.get("value", "")
+        ):
             return True
     return False
 
@@ -49,12 +51,17 @@ def _affine(pod: Object, node: Object) -> bool:
     labels = labels_of(node)
     if any(labels.get(key) != value for key, value in (pod["spec"].get("nodeSelector") or {}).items()):
         return False
-    wanted = ((pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}).get("requiredDuringSchedulingIgnoredDuringExecution")
+    wanted = ((pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}).get(
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    )
     if wanted is None:
         return True
     return any(
         all(expression_matches(one, labels) for one in term.get("matchExpressions") or ())
-        and all(expression_matches(one, {"metadata.name": node["metadata"]["name"]}) for one in term.get("matchFields") or ())
+        and all(
+            expression_matches(one, {"metadata.name": node["metadata"]["name"]})
+            for one in term.get("matchFields") or ()
+        )
         for term in wanted["nodeSelectorTerms"]
     )
 
@@ -63,10 +70,16 @@ def refusals(pod: Object, node: Object, used: Amounts) -> list[str]:
     """Why a node can't take a pod, in the words that people search for; empty if it can."""
     tolerations = pod["spec"].get("tolerations") or []
     spec = node.get("spec") or {}
-    if spec.get("unschedulable") and not tolerates(tolerations, {"key": _UNSCHEDULABLE, "effect": "NoSchedule"}):
+    if spec.get("unschedulable") and not tolerates(
+        tolerations, {"key": _UNSCHEDULABLE, "effect": "NoSchedule"}
+    ):
         return ["node(s) were unschedulable"]
     for taint in spec.get("taints") or ():
-        if taint.get("effect") in ("NoSchedule", "NoExecute") and taint["key"] != _UNSCHEDULABLE and not tolerates(tolerations, taint):
+        if (
+            taint.get("effect") in ("NoSchedule", "NoExecute")
+            and taint["key"] != _UNSCHEDULABLE
+            and not tolerates(tolerations, taint)
+        ):
             value = taint.get("value", "")
             return [f"node(s) had untolerated taint {{{taint['key']}: {value}}}"]
     if not _affine(pod, node):
@@ -94,7 +107,8 @@ class Scheduler:
             before = change.before.object if change.before else {}
             now = change.now.object
             same = all(before.get(part) == now.get(part) for part in ("spec",)) and (
-                (before.get("status") or {}).get("allocatable") == (now.get("status") or {}).get("allocatable")
+                (before.get("status") or {}).get("allocatable")
+                == (now.get("status") or {}).get("allocatable")
                 and labels_of(now) == (before.get("metadata") or {}).get("labels", {})
             )
             return [] if same and change.kind == "MODIFIED" else self._waiting(api)
@@ -121,7 +135,9 @@ class Scheduler:
         if not fits:
             self._refuse(api, pod, len(nodes), why, hopeless)
             return None
-        chosen = max(fits, key=lambda node: self._room(node, used[node["metadata"]["name"]]))["metadata"]["name"]
+        chosen = max(fits, key=lambda node: self._room(node, used[node["metadata"]["name"]]))["metadata"][
+            "name"
+        ]
         subresources.bind(api, namespace, name, chosen)
         record(api, pod, "Scheduled", f"Successfully assigned {namespace}/{name} to {chosen}", NAME)
         return None
@@ -132,7 +148,10 @@ class Scheduler:
     def _used(self, api: Api) -> dict[str, Amounts]:
         used: dict[str, Amounts] = defaultdict(lambda: defaultdict(Decimal))
         for pod in api.each("pods"):
-            if pod["spec"].get("nodeName") and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed"):
+            if pod["spec"].get("nodeName") and pod.get("status", {}).get("phase") not in (
+                "Succeeded",
+                "Failed",
+            ):
                 for name, amount in requests_of(pod).items():
                     used[pod["spec"]["nodeName"]][name] += amount
         return used
@@ -140,21 +159,38 @@ class Scheduler:
     def _room(self, node: Object, used: Amounts) -> Decimal:
         """The share that is free of what is scarcest: the emptiest node is taken."""
         there = node["status"]["allocatable"]
-        shares = [1 - used.get(n, Decimal(0)) / quantities.parse(there[n]) for n in ("cpu", "memory", "pods") if n in there and quantities.parse(there[n])]
+        shares = [
+            1 - used.get(n, Decimal(0)) / quantities.parse(there[n])
+            for n in ("cpu", "memory", "pods")
+            if n in there and quantities.parse(there[n])
+        ]
         return min(shares, default=Decimal(0))
 
     def _refuse(self, api: Api, pod: Object, count: int, why: Counter[str], hopeless: int) -> None:
         listed = ", ".join(sorted(f"{number} {reason}" for reason, number in why.items()))
-        message = f"0/{count} nodes are available: {listed}." if count else "no nodes available to schedule pods"
+        message = (
+            f"0/{count} nodes are available: {listed}." if count else "no nodes available to schedule pods"
+        )
         if count:
             parts = [f"{hopeless} Preemption is not helpful for scheduling"] if hopeless else []
-            parts += [f"{count - hopeless} No preemption victims found for incoming pod"] if count > hopeless else []
+            parts += (
+                [f"{count - hopeless} No preemption victims found for incoming pod"]
+                if count > hopeless
+                else []
+            )
             message += f" preemption: 0/{count} nodes are available: {', '.join(sorted(parts))}."
         status = {**pod.get("status", {})}
         old = next((one for one in status.get("conditions") or () if one["type"] == "PodScheduled"), None)
         if old is None or old.get("message") != message:
-            conditions = set_condition(list(status.get("conditions") or ()), "PodScheduled", "False", "Unschedulable", message)
+            conditions = set_condition(
+                list(status.get("conditions") or ()), "PodScheduled", "False", "Unschedulable", message
+            )
             for one in conditions:
                 one.pop("lastUpdateTime", None)
-            api.update(built_in("pods"), *key_of(pod), {**pod, "metadata": {}, "status": {**status, "conditions": conditions}}, status=True)
+            api.update(
+                built_in("pods"),
+                *key_of(pod),
+                {**pod, "metadata": {}, "status": {**status, "conditions": conditions}},
+                status=True,
+            )
             record(api, pod, "FailedScheduling", message, NAME, "Warning")

@@ -1,0 +1,146 @@
+"""The cluster that starts by itself where a person names none: a process of its own on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import ssl
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import platformdirs
+import psutil
+import yaml
+from filelock import FileLock
+
+from labkit.clusters.base import Capabilities
+from labkit.errors import Unavailable
+from labkit.processes import end
+from labkit.verdicts import Tier
+
+READY_SECONDS = 20.0
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def default_folder() -> Path:
+    """Where this machine's (or, without root, this person's) cluster keeps its state."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/ml-workbook/cluster")
+    return platformdirs.user_state_path("ml-workbook") / "cluster"
+
+
+class EmbeddedCluster:
+    """A small Kubernetes API with controllers, a scheduler and simulated nodes.
+
+    Args:
+        folder: Its state, kubeconfig, certificates and log; each folder is a cluster of its own.
+    """
+
+    name = "embedded"
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = (folder or default_folder()).absolute()
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The file that kubectl and the clients take."""
+        return self.folder / "kubeconfig"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What can be done on it."""
+        return Capabilities(Tier.SIMULATED, containers=False, metrics=False, apply_on_server=False)
+
+    @property
+    def process(self) -> psutil.Process | None:
+        """Its process, if it runs."""
+        try:
+            process = psutil.Process(int((self.folder / "pid").read_text()))
+            ours = str(self.folder) in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE
+        except (OSError, ValueError, psutil.Error):
+            return None
+        return process if ours else None
+
+    def up(self) -> bool:
+        """Start it unless it runs; gives whether it was started.
+
+        Raises:
+            Unavailable: It did not start.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self._lock():
+            if self.process is not None and self._answers():
+                return False
+            (self.folder / "pid").unlink(missing_ok=True)
+            with (self.folder / "log").open("wb") as log:
+                started = subprocess.Popen(
+                    [sys.executable, "-m", "labkit.clusters.embedded", str(self.folder)],
+                    cwd=REPOSITORY,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+            self._await(started)
+            # The process goes on by itself; nobody here waits for its end.
+            started.returncode = 0
+        return True
+
+    def down(self, *, purge: bool = False) -> bool:
+        """Stop it; gives whether there was anything to stop.
+
+        Args:
+            purge: Delete its state, too.
+        """
+        if not self.folder.exists():
+            return False
+        with self._lock():
+            process = self.process
+            if process is not None:
+                end([process], 5)
+            (self.folder / "pid").unlink(missing_ok=True)
+            if purge:
+                shutil.rmtree(self.folder)
+        if purge:
+            self._lock_path.unlink(missing_ok=True)
+        return process is not None
+
+    def load_image(self, tag: str) -> None:
+        """Do nothing: its simulated nodes need no image."""
+
+    @property
+    def _lock_path(self) -> Path:
+        return self.folder.with_name(f"{self.folder.name}.lock")
+
+    def _lock(self) -> FileLock:
+        return FileLock(self._lock_path)
+
+    def _answers(self) -> bool:
+        try:
+            server = yaml.safe_load(self.kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
+            context = ssl.create_default_context(cafile=str(self.folder / "ca.crt"))
+            with contextlib.closing(
+                urllib.request.urlopen(f"{server}/readyz", timeout=2, context=context)  # noqa: S310 - our own
+            ) as answer:
+                return bool(answer.status == 200)
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    def _await(self, started: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while not ((self.folder / "pid").exists() and self._answers()):
+            if started.poll() is not None or time.monotonic() > deadline:
+                lines = (self.folder / "log").read_text(errors="replace").strip().splitlines()
+                if started.poll() is None:
+                    started.kill()
+                    started.wait()
+                raise Unavailable(
+                    "The embedded cluster did not start.",
+                    why=lines[-1][-300:] if lines else "It said nothing.",
+                    next_step=f"All that it said is in {self.folder / 'log'}.",
+                )
+            time.sleep(0.02)
