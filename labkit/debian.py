@@ -56,6 +56,11 @@ GROUPS = {
         programs=("chromium", "chromedriver"),
         purpose="the project's tests that look at pages",
     ),
+    "sandbox": Group(
+        packages=("bubblewrap", "libseccomp2"),
+        programs=("bwrap",),
+        purpose="grading what learners hand in",
+    ),
 }
 
 
