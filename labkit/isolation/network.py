@@ -16,9 +16,10 @@ from pathlib import Path
 import labkit
 from labkit.isolation import syscalls
 
-_ROOT = str(Path(labkit.__file__).parent.parent)
+ROOT = str(Path(labkit.__file__).parent.parent)
+"""The folder of this package: what starts with -I has no other way to find it."""
 _BOOT = (
-    f"import sys; sys.path.insert(0, {_ROOT!r}); from labkit.isolation.network import become; "
+    f"import sys; sys.path.insert(0, {ROOT!r}); from labkit.isolation.network import become; "
     "become(int(sys.argv[1]), sys.argv[2:])"
 )
 _LISTENING = re.compile(r"^\s*\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:0000 0A ", re.MULTILINE)

@@ -19,21 +19,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import labkit
 from labkit.errors import Unavailable, WorkFault
 from labkit.isolation import janitor, mounts, seccomp
 from labkit.isolation.cgroups import Group
 from labkit.isolation.isolation import Isolation, require
 from labkit.isolation.limits import Limits
 from labkit.isolation.mounts import Shown
-from labkit.isolation.network import Network
+from labkit.isolation.network import ROOT, Network
 from labkit.processes import Process
 
 _START_SECONDS = 20.0
-_ROOT = str(Path(labkit.__file__).parent.parent)
 # Without `site` and without our environment: this has to start fast, and imports nothing of the learner's.
 _BOOT = (
-    f"import sys; sys.path.insert(0, {_ROOT!r}); from labkit.isolation.launch import main; "
+    f"import sys; sys.path.insert(0, {ROOT!r}); from labkit.isolation.launch import main; "
     "main(int(sys.argv[1]), int(sys.argv[2]))"
 )
 
