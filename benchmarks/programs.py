@@ -30,14 +30,14 @@ http {{
 
 
 @contextmanager
-def nginx(core: int | None = None) -> Iterator[str]:
-    """Nginx answering three bytes, on one core if one is named; yields its URL."""
+def nginx() -> Iterator[str]:
+    """Nginx with one worker, answering three bytes; yields its URL."""
     program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or "nginx"
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
         (Path(folder) / "nginx.conf").write_text(NGINX.format(folder=folder, port=port))
         command = [program, "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log"]
-        with running(command, port, core):
+        with running(command, port):
             yield f"http://127.0.0.1:{port}/"
 
 
@@ -50,12 +50,10 @@ def delay_server(behaviour: str) -> Iterator[str]:
 
 
 @contextmanager
-def running(command: list[str], port: int, core: int | None = None) -> Iterator[None]:
+def running(command: list[str], port: int) -> Iterator[None]:
     """A server process that listens on this port while the block runs."""
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
-        if core is not None:
-            os.sched_setaffinity(process.pid, {core})
         deadline = time.monotonic() + 15
         while True:
             try:
