@@ -64,7 +64,7 @@ class Served:
         return self.endpoint
 
     def left(self, name: str) -> bytes | None:
-        """What the server wrote into a file of its folder, while it runs; None if there is no such file."""
+        """What the server wrote into a file of its folder; None if there is no such file."""
         return self._server.left(name)
 
     def get(self, path: str) -> Answer:
@@ -139,4 +139,4 @@ class Served:
         if self._relay is not None:
             self._relay.close()
             self._relay = None
-        self._server.stop()
+        self._server.close()

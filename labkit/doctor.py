@@ -188,8 +188,17 @@ def _sandbox(machine: debian.Machine) -> Part:
     if debian.missing("sandbox", machine) and machine.is_debian:
         if machine.superuser or machine.terminal:
             return _made_by_make("sandbox", needed_by, reason, "sandbox")
-        return Part("sandbox", needed_by, "-", None, reason, debian.command_for(debian.missing("sandbox", machine), machine))
-    return Part("sandbox", needed_by, "-", None, reason, "workbook grade --unisolated, if you trust all submissions")
+        return Part(
+            "sandbox",
+            needed_by,
+            "-",
+            None,
+            reason,
+            debian.command_for(debian.missing("sandbox", machine), machine),
+        )
+    return Part(
+        "sandbox", needed_by, "-", None, reason, "workbook grade --unisolated, if you trust all submissions"
+    )
 
 
 def _browser(machine: debian.Machine) -> Part:

@@ -161,13 +161,13 @@ class SandboxRunner:
                     ],
                 )
             except WorkFault as error:
-                problem = Problem(status=Status.INVALID, message=str(error))
-                return NotebookRun(notebook, problem, round(time.monotonic() - started, 3))
+                refused = Problem(status=Status.INVALID, message=str(error))
+                return NotebookRun(notebook, refused, round(time.monotonic() - started, 3))
             with sandbox:
                 in_time = sandbox.wait(limits.seconds + _GRACE_SECONDS)
                 sandbox.stop()
-                executed, problem = _ended(sandbox.scratch, place / "log", notebook, limits)
-                problem = why_it_ended(problem, limits, sandbox.memory_ran_out, in_time=in_time)
+                executed, said = _ended(sandbox.scratch, place / "log", notebook, limits)
+                problem = why_it_ended(said, limits, sandbox.memory_ran_out, in_time=in_time)
                 remarks, left = take_over(sandbox.home, folder, limits)
                 isolation = str(sandbox.isolation)
         seconds = round(time.monotonic() - started, 3)
@@ -276,7 +276,9 @@ def why_it_ended(
         message = f"The notebook ran longer than {limits.seconds:g} s and was stopped."
         return Problem(status=Status.TIMEOUT, message=message)
     if problem and problem.status is Status.CRASHED and memory_ran_out:
-        message = f"The notebook needed more memory than the {limits.memory_bytes // MIB} MiB that it may use."
+        message = (
+            f"The notebook needed more memory than the {limits.memory_bytes // MIB} MiB that it may use."
+        )
         return Problem(status=Status.CRASHED, message=message, detail=problem.message)
     return problem
 

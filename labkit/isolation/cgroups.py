@@ -159,7 +159,7 @@ def _lives(pid: int, started: int) -> bool:
 
 
 def _settings(place: Place, limits: Limits) -> list[tuple[str, str, bool]]:
-    """What is written into a controller's files: file, value, and whether the controller is useless without."""
+    """What goes into a controller's files: file, value, and whether nothing binds without it."""
     quota = round(limits.cores * _PERIOD_MICROSECONDS)
     match place.controller, place.version:
         case "memory", 1:

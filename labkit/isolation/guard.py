@@ -28,6 +28,9 @@ from labkit.processes import Process
 PACKAGES = "/workbook"
 """Where `labkit` lies in a sandbox."""
 
+FOLDER = "WORKBOOK_FOLDER"
+"""The variable that holds the folder of what runs, as it sees it itself."""
+
 SERVED = Limits(
     seconds=600.0,
     memory_bytes=3072 * MIB,
@@ -39,12 +42,11 @@ SERVED = Limits(
 
 
 class Guarded(Protocol):
-    """Something that a guard has started: a `labkit.processes.Process` with two places more.
+    """Something that a guard has started.
 
     Attributes:
-        process: The process, its log and its family.
+        process: The process, its log and its family; to stop it leaves its files.
         home: Where its files lie, seen from outside: untrusted.
-        inside: The same place as it sees it itself.
         network: The network that it is in; None if that is the machine's.
     """
 
@@ -53,12 +55,10 @@ class Guarded(Protocol):
     @property
     def home(self) -> Path: ...  # noqa: D102
     @property
-    def inside(self) -> str: ...  # noqa: D102
-    @property
     def network(self) -> Network | None: ...  # noqa: D102
 
     def close(self) -> None:
-        """End all of it; its files may be gone then."""
+        """End all of it and forget its files."""
         ...
 
 
@@ -79,6 +79,7 @@ class Guard(Protocol):
         environment: Mapping[str, str] | None = None,
         limits: Limits = SERVED,
         shown: Iterable[Shown] = (),
+        pass_fds: Sequence[int] = (),
     ) -> Guarded:
         """Start a command with the folder's files as its own.
 
@@ -89,6 +90,7 @@ class Guard(Protocol):
             environment: Variables to add.
             limits: What it may use, as far as the guard can bind it.
             shown: Further files that it reads, ours.
+            pass_fds: File descriptors to hand on: pipes, never a socket.
 
         Raises:
             Unavailable: It can't be kept apart here.
@@ -111,9 +113,11 @@ class Unguarded:
         environment: Mapping[str, str] | None = None,
         limits: Limits = SERVED,
         shown: Iterable[Shown] = (),
+        pass_fds: Sequence[int] = (),
     ) -> Guarded:
         """Start it in the folder itself, without limits."""
-        return _Plain(Process(command, cwd=folder, log=log, environment=environment), folder)
+        variables = {FOLDER: str(folder), **(environment or {})}
+        return _Plain(Process(command, cwd=folder, log=log, environment=variables, pass_fds=pass_fds), folder)
 
 
 class _Plain:
@@ -124,7 +128,6 @@ class _Plain:
     def __init__(self, process: Process, home: Path) -> None:
         self.process = process
         self.home = home
-        self.inside = str(home)
 
     def close(self) -> None:
         """End its family."""
@@ -146,6 +149,7 @@ class Sandboxed:
         environment: Mapping[str, str] | None = None,
         limits: Limits = SERVED,
         shown: Iterable[Shown] = (),
+        pass_fds: Sequence[int] = (),
     ) -> Guarded:
         """Start it on a copy of the folder."""
         ours = Shown(Path(labkit.__file__).parent, f"{PACKAGES}/labkit")
@@ -154,17 +158,19 @@ class Sandboxed:
                 command,
                 log=log,
                 folder=folder,
-                environment={"PYTHONPATH": PACKAGES, "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})},
+                environment={**_VARIABLES, **(environment or {})},
                 limits=limits,
                 shown=[ours, *shown],
+                pass_fds=pass_fds,
             )
         )
 
 
+_VARIABLES = {FOLDER: HOME, "PYTHONPATH": PACKAGES, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
 class _InSandbox:
     """A sandbox as something guarded."""
-
-    inside = HOME
 
     def __init__(self, process: Sandbox) -> None:
         self.process = process
@@ -195,5 +201,5 @@ def current() -> Guard:
 
 def use(guard: Guard) -> None:
     """Run what learners made under this guard from now on, in the whole process."""
-    global _guard  # noqa: PLW0603 (a check that forgets to hand it on must not run unguarded)
+    global _guard
     _guard = guard

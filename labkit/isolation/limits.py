@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from dataclasses import dataclass
 
 MIB = 1 << 20
@@ -38,7 +37,9 @@ def set_rlimits(limits: dict[str, float], *, memory_by_cgroup: bool) -> None:
         limits: `vars` of a `Limits`.
         memory_by_cgroup: Whether memory is bound already; otherwise the address space is limited.
     """
-    seconds = int(limits["seconds"] * max(1.0, limits["cores"])) + 30  # those who start it count the wall clock
+    seconds = (
+        int(limits["seconds"] * max(1.0, limits["cores"])) + 30
+    )  # those who start it count the wall clock
     wanted = {
         resource.RLIMIT_CPU: seconds,
         resource.RLIMIT_FSIZE: int(limits["disk_bytes"]),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HOME = "/home/learner"
+_TMP = "/tmp"  # noqa: S108 (the sandbox's own)
 _SYSTEM = ("/usr",)
 _ETC = ("alternatives", "ld.so.cache", "ssl/certs", "fonts", "localtime", "mime.types", "debian_version")
 _LINKED = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
@@ -79,4 +80,4 @@ def environment(more: dict[str, str]) -> dict[str, str]:
     """The variables inside: none of ours."""
     programs = os.pathsep.join([str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"])
     # What programs keep for themselves does not belong among the learner's files.
-    return {"PATH": programs, "HOME": "/tmp", "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1", **more}
+    return {"PATH": programs, "HOME": _TMP, "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1", **more}

@@ -6,21 +6,18 @@ passes their bytes on to a port there. Loads are not measured through it: they a
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import sys
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 from labkit.isolation.network import ROOT, Network
 from labkit.processes import Process
 
 _BOOT = (
-    f"import sys; sys.path.insert(0, {ROOT!r}); from labkit.isolation.relay import main; "
+    f"import sys; sys.path.insert(0, {ROOT!r}); from labkit.isolation.relay_process import main; "
     "main(int(sys.argv[1]), int(sys.argv[2]))"
 )
-_CHUNK = 65536
 
 
 class Relay:
@@ -54,36 +51,3 @@ class Relay:
         """End it."""
         self._process.stop()
         self._folder.cleanup()
-
-
-async def _serve(listening: socket.socket, port: int) -> None:
-    async def passed_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            writer.transport.abort()
-            return
-        towards = asyncio.create_task(_copy(reader, to_server))
-        try:
-            await _copy(from_server, writer)
-        finally:
-            towards.cancel()
-            with suppress(asyncio.CancelledError, OSError):
-                await towards
-            for end in (writer, to_server):
-                end.close()
-
-    async with await asyncio.start_unix_server(passed_on, sock=listening) as server:
-        await server.serve_forever()
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while chunk := await reader.read(_CHUNK):
-            writer.write(chunk)
-            await writer.drain()
-
-
-def main(listening: int, port: int) -> None:
-    """Pass on every connection until this process is ended."""
-    asyncio.run(_serve(socket.socket(fileno=listening), port))

@@ -49,6 +49,7 @@ class Sandbox(Process):
         limits: What it may use.
         shown: What it sees besides Debian's programs and this Python.
         covered: Folders of those that look empty.
+        pass_fds: File descriptors to hand on: pipes, never a socket of this machine's network.
 
     Raises:
         Unavailable: There is no sandbox here.
@@ -65,12 +66,14 @@ class Sandbox(Process):
         limits: Limits | None = None,
         shown: Iterable[Shown] = (),
         covered: Iterable[str] = (),
+        pass_fds: Sequence[int] = (),
     ) -> None:
         bubblewrap = require()
         janitor.run_once()
         self.limits = limits or Limits()
         self.group = Group.make(self.limits)
         self.network: Network | None = None
+        self._memory_ran_out = False
         self._disk: int | None = None
         self._first: int | None = None
         ours, theirs = socket.socketpair()
@@ -81,7 +84,7 @@ class Sandbox(Process):
                 cwd=Path("/"),
                 log=log,
                 log_bytes=self.limits.output_bytes,
-                pass_fds=(theirs.fileno(), writing),
+                pass_fds=(theirs.fileno(), writing, *pass_fds),
             )
         except BaseException:
             ours.close()
@@ -134,7 +137,7 @@ class Sandbox(Process):
     @property
     def memory_ran_out(self) -> bool:
         """Whether something inside was killed because memory ran out; known where a cgroup binds it."""
-        return self.group.memory_ran_out
+        return self._memory_ran_out or self.group.memory_ran_out
 
     def wait(self, seconds: float) -> bool:
         """Wait until it has ended, at most this long; says whether it has."""
@@ -157,14 +160,15 @@ class Sandbox(Process):
             os.close(self._first)
             self._first = None
         self._drain.join(timeout=5)
+        self._memory_ran_out = self.memory_ran_out
+        self.group.remove()
         if self.network is not None:
             self.network.close()
             self.network = None
 
     def close(self) -> None:
-        """Stop it and let go of its disk and its control groups."""
+        """Stop it and let go of its disk."""
         self.stop()
-        self.group.remove()
         if self._disk is not None:
             os.close(self._disk)
             self._disk = None

@@ -39,7 +39,7 @@ def prepare(plan: dict[str, Any], uid: int, etc: dict[str, str]) -> int:
     syscalls.mount("tmpfs", PLACE, "tmpfs", NO_SUID | NO_DEVICES, "size=1m,nr_inodes=1000,mode=755")
     for number, source in enumerate(sources):
         place = staged(number)
-        if os.path.isdir(f"/proc/self/fd/{source}"):  # noqa: PTH112 (pathlib starts slowly)
+        if os.path.isdir(f"/proc/self/fd/{source}"):
             os.mkdir(place)
         else:
             os.close(os.open(place, os.O_CREAT | os.O_WRONLY))

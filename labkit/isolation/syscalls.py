@@ -69,7 +69,7 @@ def owner_of(namespace: int) -> int:
 def mount(
     source: str | None, target: str, kind: str | None = None, flags: int = 0, options: str | None = None
 ) -> None:
-    """mount(2)."""
+    """Put a file system, or a folder of another one, into the tree."""
     encoded = [part.encode() if part is not None else None for part in (source, target, kind, options)]
     _checked(
         _libc.mount(encoded[0], encoded[1], encoded[2], ctypes.c_ulong(flags), encoded[3]), f"mount {target}"

@@ -58,6 +58,7 @@ class ScriptServer:
         """
         if self._guarded is not None and self._guarded.process.exit_code is None:
             raise RuntimeError("this server is running already: stop it first")
+        self.close()
         if not (model / self.script).is_file():
             raise WorkFault(
                 f"There is no {self.script} in {model.name}.",
@@ -88,18 +89,17 @@ class ScriptServer:
     def stop(self) -> None:
         """End the server and all that it started; harmless when it is not running."""
         if self._guarded is not None:
-            self._guarded.close()
+            self._guarded.process.stop()
 
-    @property
-    def inside(self) -> str:
-        """The folder that it runs in, as it sees it itself; it runs."""
-        assert self._guarded is not None
-        return self._guarded.inside
+    def close(self) -> None:
+        """Stop it and forget what it left."""
+        if self._guarded is not None:
+            self._guarded.close()
+            self._guarded = None
 
     def left(self, name: str, most: int = 1 << 20) -> bytes | None:
-        """What it wrote into a file of its folder, while it runs; None if there is no such plain file."""
-        assert self._guarded is not None
-        return read_plain(self._guarded.home / name, most)
+        """What it wrote into a file of its folder; None if there is no such plain file. It may still run."""
+        return read_plain(self._guarded.home / name, most) if self._guarded else None
 
     def has_ended(self, within: float = 0.0) -> bool:
         """Whether the server ends by itself within that many seconds.
@@ -145,7 +145,7 @@ class ScriptServer:
         trace: TracebackType | None,
     ) -> None:
         """Stop the server."""
-        self.stop()
+        self.close()
 
 
 def free_port() -> int:
