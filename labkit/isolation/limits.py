@@ -37,9 +37,10 @@ def set_rlimits(limits: dict[str, float], *, memory_by_cgroup: bool) -> None:
         limits: `vars` of a `Limits`.
         memory_by_cgroup: Whether memory is bound already; otherwise the address space is limited.
     """
-    seconds = (
-        int(limits["seconds"] * max(1.0, limits["cores"])) + 30
-    )  # those who start it count the wall clock
+    import resource  # Linux and macOS have it
+
+    # The wall clock is stopped by whoever started it: this is for what outlives them.
+    seconds = int(limits["seconds"] * max(1.0, limits["cores"])) + 30
     wanted = {
         resource.RLIMIT_CPU: seconds,
         resource.RLIMIT_FSIZE: int(limits["disk_bytes"]),
