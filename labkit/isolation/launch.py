@@ -39,7 +39,7 @@ def main(control: int, info: int) -> None:
         raise SystemExit(0)  # whoever started this has thought better of it
     line.close()
     privileges.volunteer_for_the_oom_killer()
-    limits.set_rlimits(plan["limits"], memory_by_cgroup=plan["memory_by_cgroup"])
+    limits.set_rlimits(plan["limits"], address_space=None if plan["memory_by_cgroup"] else 0)
     privileges.drop(uid, change_user=as_root)
     syscalls.die_with_parent()
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them; what it becomes should not
@@ -58,7 +58,7 @@ def bubblewrap_arguments(plan: dict[str, Any]) -> list[str]:
     told = ["--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
     told += ["--unshare-cgroup-try", "--die-with-parent", "--new-session", "--hostname", "sandbox"]
     told += ["--proc", "/proc", "--dev", "/dev"]
-    told += ["--bind", f"{stage.DISK}/tmp", "/tmp", "--bind", f"{stage.DISK}/shm", "/dev/shm"]  # noqa: S108
+    told += ["--bind", f"{stage.DISK}/tmp", "/tmp", "--bind", f"{stage.DISK}/shm", "/dev/shm"]
     for name in plan["etc"]:
         told += ["--ro-bind", f"{stage.PLACE}/etc/{name}", f"/etc/{name}"]
     for link, target in plan["links"].items():
