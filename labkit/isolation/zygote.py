@@ -60,10 +60,14 @@ class Zygote:
         self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = Process(
-                [sys.executable, "-I", "-c", _BOOT, str(theirs.fileno()), str(file)],
+                # Without our environment: what it is forked from can be read inside (/proc/self/environ).
+                [
+                    *("/usr/bin/env", "-i", *(f"{name}={value}" for name, value in _ONE_THREAD.items())),
+                    *(f"HOME={scratch}", "LANG=C.UTF-8"),
+                    *(sys.executable, "-I", "-c", _BOOT, str(theirs.fileno()), str(file)),
+                ],
                 cwd=Path("/"),
                 log=Path(scratch) / "log",
-                environment={**_ONE_THREAD, "HOME": scratch},
                 pass_fds=(theirs.fileno(),),
             )
         self._end = weakref.finalize(self, _end, self._line, self._process, scratch)
