@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from benchmarks.bounds import wrong_of_ten_thousand
 from benchmarks.lab_verdicts import verdicts
 from benchmarks.load_generator import against_others, holding_a_rate, known_behaviour
+from benchmarks.sandboxes import step_one
 from benchmarks.table import HEAD, Row
 
 
@@ -18,7 +19,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
     parser.add_argument("--lab-runs", type=int, default=5, help="of lab 11-01's load checks, each way")
-    parser.add_argument("parts", nargs="*", help="rate, others, known, bounds, lab")
+    parser.add_argument("parts", nargs="*", help="rate, others, known, bounds, lab, sandboxes")
     asked = parser.parse_args()
     parts: dict[str, Callable[[], Iterable[Row]]] = {
         "rate": lambda: holding_a_rate(asked.repetitions, asked.seconds),
@@ -26,6 +27,7 @@ def main() -> None:
         "known": lambda: known_behaviour(asked.repetitions),
         "bounds": wrong_of_ten_thousand,
         "lab": lambda: verdicts(asked.lab_runs),
+        "sandboxes": lambda: step_one(asked.repetitions),
     }
     unknown = set(asked.parts) - set(parts)
     if unknown:

@@ -53,7 +53,7 @@ def said(sandbox: Sandbox) -> Any:
 
 
 def sandboxed_processes(maker: int | None = None) -> set[int]:
-    """Processes in the control groups of sandboxes that this process (or another) made; nothing leaves those."""
+    """Processes in the control groups of sandboxes that this process (or another) made."""
     mark = f"workbook-{maker or os.getpid()}-"
     found = set()
     for pid in psutil.pids():
