@@ -19,15 +19,15 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
     parser.add_argument("--lab-runs", type=int, default=5, help="of lab 11-01's load checks, each way")
-    parser.add_argument("parts", nargs="*", help="rate, others, known, bounds, lab, sandboxes")
+    parser.add_argument("parts", nargs="*", help="rate, others, known, bounds, lab")
     asked = parser.parse_args()
     parts: dict[str, Callable[[], Iterable[Row]]] = {
+        "sandboxes": lambda: step_one(asked.repetitions),
         "rate": lambda: holding_a_rate(asked.repetitions, asked.seconds),
         "others": lambda: against_others(asked.repetitions, asked.seconds),
         "known": lambda: known_behaviour(asked.repetitions),
         "bounds": wrong_of_ten_thousand,
         "lab": lambda: verdicts(asked.lab_runs),
-        "sandboxes": lambda: step_one(asked.repetitions),
     }
     unknown = set(asked.parts) - set(parts)
     if unknown:

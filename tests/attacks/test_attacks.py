@@ -80,14 +80,20 @@ def fingerprint(folders: list[Path]) -> str:
 
 
 def ours_alive() -> set[int]:
-    """Processes in the control groups of our sandboxes (nothing leaves those), and our own children."""
-    found = {child.pid for child in psutil.Process().children(recursive=True)}
+    """Our descendants, and processes in control groups of sandboxes that they made, or that nobody owns now.
+
+    Nothing leaves its control group.
+    """
+    family = {os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))}
+    found = family - {os.getpid()}
     for pid in psutil.pids():
         try:
-            if f"workbook-{os.getpid()}-" in Path(f"/proc/{pid}/cgroup").read_text():
-                found.add(pid)
+            groups = Path(f"/proc/{pid}/cgroup").read_text()
         except OSError:
             continue
+        makers = {int(maker) for maker in re.findall(r"/workbook-(\d+)-\d+-\d+", groups)}
+        if any(maker in family or not psutil.pid_exists(maker) for maker in makers):
+            found.add(pid)
     return found
 
 
