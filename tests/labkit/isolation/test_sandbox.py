@@ -16,7 +16,7 @@ from labkit.isolation.cgroups import left_behind, places
 from labkit.isolation.limits import MIB, Limits
 from labkit.isolation.mounts import Shown
 from labkit.isolation.privileges import FIRST_UID
-from labkit.isolation.sandbox import Sandbox
+from labkit.isolation.sandbox import Sandbox, probe
 
 from .conftest import said, sandboxed_processes, until
 
@@ -253,6 +253,25 @@ def test_without_root_it_isolates_as_well(tmp_path):
     lines = answer.stdout.splitlines()
     assert lines[0] == "False ['learner'] 0", answer.stderr
     assert lines[1].startswith("sandbox: our user in a namespace of its own, no network")
+
+
+def test_a_sandbox_that_does_not_work_here_is_found_before_anything_is_graded(monkeypatch, tmp_path):
+    assert probe().sandboxed
+    probe.cache_clear()
+    (tmp_path / "bwrap").write_text(
+        "#!/bin/sh\necho 'bwrap: No permissions to create a new namespace' >&2\nexit 1\n"
+    )
+    (tmp_path / "bwrap").chmod(0o755)
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents[:2]:
+        parent.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin")
+    isolation.require.cache_clear()
+    with pytest.raises(Unavailable, match="could not be started"):
+        probe()
+    monkeypatch.undo()
+    isolation.require.cache_clear()
+    assert probe().sandboxed
 
 
 def test_without_bubblewrap_it_says_what_brings_it(monkeypatch, tmp_path):
