@@ -26,7 +26,7 @@ test: model browser sandbox  ## the project's own tests
 validate-all: model browser sandbox  ## everything of everything; takes long
 	$(WORKBOOK) validate
 	$(RUN) pytest --durations=25 -m ""
-bench: model  ## the project's own benchmarks: make bench PARTS="rate others"
+bench: model sandbox  ## the project's own benchmarks: make bench PARTS="rate others"
 	@$(PYTHON) -m labkit.environments bench
 	@$(PYTHON) -m labkit.debian bench
 	$(RUN) benchmarks $(PARTS)
