@@ -45,6 +45,12 @@ def open_gradebook(url: str) -> Iterator[Gradebook]:
 
 def _unusable(error: DatabaseError) -> WorkbookError:
     why = str(error.orig).rstrip(".") + "."
+    if "disk is full" in why or "readonly" in why:
+        return WorkbookError(
+            "The gradebook can't be written to.",
+            why=why,
+            next_step="Make room, or give yourself the right to write it; then run the command again.",
+        )
     if "locked" in why:
         return WorkbookError(
             "The gradebook is in use by another program.",
@@ -72,6 +78,11 @@ def require_assignment(gradebook: Gradebook, assignment: str) -> None:
             why="The gradebook does not know it.",
             next_step=f"Run workbook release {assignment} first.",
         ) from None
+
+
+def graded_learners(gradebook: Gradebook, assignment: str) -> set[str]:
+    """Those of whom the gradebook holds a submission."""
+    return {str(submission.student_id) for submission in gradebook.assignment_submissions(assignment)}
 
 
 def due_date(gradebook: Gradebook, assignment: str, learner: str) -> datetime | None:
