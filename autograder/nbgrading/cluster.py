@@ -179,7 +179,7 @@ class DaskWorkers:
             WorkbookError: Nobody answers at that address.
         """
         try:
-            self._client = Client(self.address, timeout=10, set_as_default=False)
+            self._client = Client(self.address, timeout=10)
         except (OSError, TimeoutError, ValueError) as error:
             raise WorkbookError(
                 f"There is no Dask scheduler at {self.address}.",
