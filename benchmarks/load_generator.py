@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from benchmarks.programs import delay_server, hey, mlperf, nginx
 from benchmarks.table import Row
 from labkit.load import HttpClient, Recording, Schedule, run
 from labkit.slo import Objective, judge
 
-GENERATOR_CORE, SERVER_CORE = 0, 1
 COMPARED_RATE = 1000.0
-
-
-@contextmanager
-def on_core(core: int) -> Iterator[None]:
-    """This process, and what it starts, on one core alone."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def load(url: str, rate: float, seconds: float, seed: int) -> Recording:
@@ -32,10 +16,10 @@ def load(url: str, rate: float, seconds: float, seed: int) -> Recording:
 
 
 def holding_a_rate(repetitions: int, seconds: float, rate: float = 8000.0) -> list[Row]:
-    """Does the generator hold the rate on one core, nginx on the other?"""
-    with nginx(SERVER_CORE) as url, on_core(GENERATOR_CORE):
+    """Does the generator, which is one thread, hold the rate against nginx, which is another?"""
+    with nginx() as url:
         runs = [load(url, rate, seconds, seed) for seed in range(repetitions)]
-    asked = f"{rate:,.0f} requests/s on one core against nginx"
+    asked = f"{rate:,.0f} requests/s against nginx"
     return [
         Row(f"{asked}: send lag p99", [each.lag_quantile_ms() for each in runs], "ms", "< 1 ms"),
         Row(f"{asked}: achieved rate", [each.achieved_rate for each in runs], "/s", f"{rate:,.0f}"),
@@ -44,16 +28,17 @@ def holding_a_rate(repetitions: int, seconds: float, rate: float = 8000.0) -> li
     ]
 
 
-def against_others(repetitions: int, seconds: float, mlperf_python: str) -> list[Row]:
+def against_others(repetitions: int, seconds: float) -> list[Row]:
     """The same server at the same rate, in turn with hey and with MLPerf's Server scenario."""
     ratios: dict[str, list[float]] = {}
     with delay_server("spread") as url:
         for seed in range(repetitions):
             recording = load(url, COMPARED_RATE, seconds, seed)
             ours = recording.quantile_ms(0.5), recording.quantile_ms(0.99)
-            others = {"hey": hey(url, rate=COMPARED_RATE, seconds=seconds + 1)}
-            if mlperf_python:
-                others["MLPerf Server"] = mlperf(mlperf_python, url, rate=COMPARED_RATE, seconds=seconds)
+            others = {
+                "hey": hey(url, rate=COMPARED_RATE, seconds=seconds + 1),
+                "MLPerf Server": mlperf(url, rate=COMPARED_RATE, seconds=seconds),
+            }
             for name, theirs in others.items():
                 for quantile, one, other in zip(("p50", "p99"), ours, theirs, strict=True):
                     ratios.setdefault(f"{quantile} as a part of {name}'s", []).append(one / other)

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from labkit.environments.environment import Environment
+
 NGINX = """
 worker_processes 1; daemon off; pid {folder}/pid; error_log {folder}/error.log;
 events {{ worker_connections 4096; }}
@@ -30,14 +32,14 @@ http {{
 
 
 @contextmanager
-def nginx(core: int | None = None) -> Iterator[str]:
-    """Nginx answering three bytes, on one core if one is named; yields its URL."""
+def nginx() -> Iterator[str]:
+    """Nginx with one worker, answering three bytes; yields its URL."""
     program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or "nginx"
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
         (Path(folder) / "nginx.conf").write_text(NGINX.format(folder=folder, port=port))
         command = [program, "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log"]
-        with running(command, port, core):
+        with running(command, port):
             yield f"http://127.0.0.1:{port}/"
 
 
@@ -50,12 +52,10 @@ def delay_server(behaviour: str) -> Iterator[str]:
 
 
 @contextmanager
-def running(command: list[str], port: int, core: int | None = None) -> Iterator[None]:
+def running(command: list[str], port: int) -> Iterator[None]:
     """A server process that listens on this port while the block runs."""
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
-        if core is not None:
-            os.sched_setaffinity(process.pid, {core})
         deadline = time.monotonic() + 15
         while True:
             try:
@@ -91,11 +91,12 @@ def hey(url: str, *, rate: float, seconds: float, workers: int = 50) -> tuple[fl
     return float(np.quantile(latency, 0.5)), float(np.quantile(latency, 0.99))
 
 
-def mlperf(python: str, url: str, *, rate: float, seconds: float) -> tuple[float, float]:
-    """MLPerf's Server scenario, by the Python of an environment that has it; p50 and p99 in milliseconds."""
+def mlperf(url: str, *, rate: float, seconds: float) -> tuple[float, float]:
+    """MLPerf's Server scenario, in the environment that has it; p50 and p99 in milliseconds."""
     import json
 
     program = str(Path(__file__).with_name("mlperf_server.py"))
+    python = str(Environment("bench").python)
     command = [python, program, url, str(rate), str(seconds)]
     # Its own messages go to standard output too: the result is the last line.
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -56,6 +56,11 @@ GROUPS = {
         programs=("chromium", "chromedriver"),
         purpose="the project's tests that look at pages",
     ),
+    "bench": Group(
+        packages=("nginx", "hey"),
+        programs=("nginx", "hey"),
+        purpose="the benchmarks that compare with them",
+    ),
 }
 
 

@@ -7,15 +7,25 @@ import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
 from autograder.rubric import after, credit, hidden, points, progress, reading, require
+from autograder.rubrics.week11_serving.mixed_load import (
+    ANSWER_SECONDS,
+    TOLERANCE,
+    flood,
+    mixed_load,
+    why_missed,
+)
 from autograder.served import Served
 from labkit.errors import WorkFault
+from labkit.load import Outcome
+from labkit.slo import Objective, measure_until_decided
+from labkit.verdicts import Judgement, Verdict
 
 who_waits = reading(
     "who_waits",
     points=2,
     criteria=[
         (1, "single images that came during the bulk request waited until the event loop was free again"),
-        (1, "each of them waited for the same moment, so whoever came later waited less: the slanting line"),
+        (1, "each of them waited for the same moment, so whoever came later waited less: the falling line"),
     ],
 )
 why_the_pickle_ran = reading(
@@ -27,7 +37,8 @@ why_the_pickle_ran = reading(
     ],
 )
 
-TOLERANCE = 1e-3
+OBJECTIVE = Objective(milliseconds=100, quantile=0.99, confidence=0.99)
+FLOODS = (32, 64, 128)
 
 
 @points(
@@ -199,6 +210,61 @@ def test_metrics(server, digits):
     )
 
 
+@after("test_predictions")
+@points(
+    3,
+    hints=[
+        "Measure one bulk request alone. Who else can be answered while the model works on it?",
+        "The model and the reading of a large body both belong into a thread, out of the event loop.",
+        "In a thread, a bulk request still holds the model for a third of a second. Cut it into slices of 16 "
+        "or 32 images, and let single images in between.",
+    ],
+)
+def test_latency(server, bodies):
+    """p99 of single images under 100 ms, beside bulk requests"""
+    decision = measure_until_decided(
+        lambda attempt: mixed_load(server.endpoint.url, bodies, seed=attempt), OBJECTIVE, kind="single"
+    )
+    last = decision.recordings[-1]
+    require(decision.judgement, cause=why_missed(last, OBJECTIVE.milliseconds))
+    bulk = last.only("bulk").measured()
+    answered = bulk.requests - bulk.misses
+    require(
+        answered >= 0.8 * bulk.requests,
+        f"{answered} of {bulk.requests} bulk requests answered",
+        cause="Whoever sends a thousand images is owed an answer, too: this load leaves time for them.",
+    )
+
+
+@after("test_predictions")
+@points(
+    1,
+    hints=[
+        f"Nobody waits longer than {ANSWER_SECONDS:.0f} s: how many bulk requests can you answer until then?",
+        "Count the requests that are inside. When a new one would be too many, answer 503 at once, before "
+        "its body is parsed.",
+    ],
+)
+def test_overload(server, bodies, digits):
+    """refuses with 503 what it can't answer in time"""
+    for requests in FLOODS:
+        flooded = flood(server.endpoint.url, bodies, requests)
+        refused = flooded.statuses().get(503, 0)
+        answered = flooded.outcomes().get(Outcome.OK, 0)
+        seen = f"of {requests} bulk requests at once {answered} answered, {refused} refused with 503"
+        lost = requests - answered - refused
+        if lost and flooded.lag_quantile_ms() > 1000:
+            require(Judgement(Verdict.INCONCLUSIVE, f"{seen}, but this machine was too busy to send them"))
+        require(not lost, f"{seen}, {lost} lost" if lost else seen, cause=how_lost(flooded))
+        if refused:
+            break
+    else:
+        require(Judgement(Verdict.INCONCLUSIVE, f"{seen}: this machine could not overload it"))
+    require(answered > 0, "" if answered else f"{seen}: some it has time for")
+    if agreeing(server, digits.images[:1], digits.scores[:1]) != 1:
+        raise WorkFault("After the flood a single image was not answered rightly.")
+
+
 # ---- what the checks use ----------------------------------------------------------------------------------
 
 PICKLED = {".pt", ".pth", ".pkl", ".pickle", ".bin", ".joblib", ".npy"}
@@ -209,6 +275,21 @@ class Canary:
 
     def __reduce__(self):
         return (exec, ("import os, pathlib; pathlib.Path(os.environ['CANARY']).touch()",))
+
+
+def how_lost(flooded):
+    """What became of those that were neither answered nor refused."""
+    kinds = {
+        Outcome.TIMEOUT: f"not answered within {ANSWER_SECONDS:.0f} s: they all waited in one long queue",
+        Outcome.WRONG_ANSWER: "answered wrongly",
+        Outcome.REFUSED: "not even connected",
+        Outcome.BROKEN: "cut off",
+    }
+    outcomes, statuses = flooded.outcomes(), flooded.statuses()
+    said = [f"{outcomes[kind]} {words}" for kind, words in kinds.items() if kind in outcomes]
+    expected = (0, 200, 503)
+    said += [f"{count} answered {status}" for status, count in statuses.items() if status not in expected]
+    return "; ".join(said)
 
 
 def agreeing(server, images, scores):
