@@ -105,28 +105,31 @@ def grade(
     settings = settings or Settings()
     folders = Folders.of(course)
     job = Job(assignment, read_release(course, assignment), settings, nbgrader_config(course))
-    with one_run_at_a_time(folders.grading) as scratch, open_gradebook(folders.gradebook_url) as gradebook:
+    with (
+        _said_if_no_place(),
+        one_run_at_a_time(folders.grading) as scratch,
+        open_gradebook(folders.gradebook_url) as gradebook,
+    ):
         require_assignment(gradebook, assignment)
         roster = [str(student.id) for student in gradebook.students]
         chosen, refused = _choose(folders, assignment, learners, roster)
         journal = Journal(folders.grading / assignment)
         run = _Run(folders, job, journal, gradebook, on_event or (lambda event: None), total=len(chosen))
-        with _said_if_no_place():
-            with run.takes("plan"):
-                job_key = job.write(scratch / "job")
-                units, found = run.plan(chosen, job_key, again=again)
-            place = Place(
-                job=str(scratch / "job"),
-                spool=str(journal.spool),
-                scratch=str(scratch),
-                logs=str(course.build / "logs" / "grading"),
-            )
-            for each in found:
-                run.record(each)
-            with _workers(place, jobs, scheduler, run.say) as workers:
-                for part in (Part.STATIC, Part.LIVE):
-                    with run.takes(f"{part} pass"):
-                        run.do(part, [unit for unit in units if unit.part is part], workers, units)
+        with run.takes("plan"):
+            job_key = job.write(scratch / "job")
+            units, found = run.plan(chosen, job_key, again=again)
+        place = Place(
+            job=str(scratch / "job"),
+            spool=str(journal.spool),
+            scratch=str(scratch),
+            logs=str(course.build / "logs" / "grading"),
+        )
+        for each in found:
+            run.record(each)
+        with _workers(place, jobs, scheduler, run.say) as workers:
+            for part in (Part.STATIC, Part.LIVE):
+                with run.takes(f"{part} pass"):
+                    run.do(part, [unit for unit in units if unit.part is part], workers, units)
     return run.summary(chosen, refused, time.monotonic() - started)
 
 
