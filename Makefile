@@ -3,7 +3,7 @@ PYTHON := $(firstword $(wildcard /usr/bin/python3.11) python3)
 RUN := .venv/bin/python -m
 WORKBOOK := .venv/bin/workbook
 .DEFAULT_GOAL := help
-.PHONY: help setup model browser lab course check test validate-all bench release grade docs notebooks lint lock clean
+.PHONY: help setup model browser lab course check test validate-all bench release scheduler grade docs notebooks lint lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -30,6 +30,8 @@ bench: model  ## the project's own benchmarks: make bench PARTS="rate others"
 	$(RUN) benchmarks $(PARTS)
 release: setup  ## the learners' version: make release ASSIGNMENT=week11_serving
 	$(WORKBOOK) release $(ASSIGNMENT)
+scheduler: model  ## a Dask cluster on this machine, for `workbook grade ASSIGNMENT --scheduler`
+	$(RUN) autograder.nbgrading.cluster
 grade: model  ## grades what was handed in: make grade ASSIGNMENT=week11_serving
 	$(WORKBOOK) grade $(ASSIGNMENT)
 docs: setup  ## the rendered course and the guides
