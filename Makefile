@@ -23,6 +23,7 @@ test: model browser  ## the project's own tests
 	$(RUN) pytest --durations=10
 validate-all: model browser  ## everything of everything; takes long
 	$(WORKBOOK) validate
+	$(WORKBOOK) validate --mutants --sample 40
 	$(RUN) pytest --durations=25 -m ""
 bench: model  ## the project's own benchmarks: make bench PARTS="rate others"
 	@$(PYTHON) -m labkit.environments bench
