@@ -61,6 +61,11 @@ GROUPS = {
         programs=("nginx", "hey"),
         purpose="the benchmarks that compare with them",
     ),
+    "sandbox": Group(
+        packages=("bubblewrap", "libseccomp2"),
+        programs=("bwrap",),
+        purpose="grading what learners hand in",
+    ),
 }
 
 

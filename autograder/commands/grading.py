@@ -34,7 +34,8 @@ from autograder.nbgrading import feedback as make_feedback
 from autograder.nbgrading import grade as grade_work
 from autograder.nbgrading import release as release_assignment
 from autograder.nbgrading.grading import Done, GradingEvent, Step
-from autograder.nbgrading.runner import RunLimits
+from autograder.nbgrading.job import ISOLATED_RUNNER, KERNEL_RUNNER
+from autograder.nbgrading.runner import RunLimits, can_isolate, choose_runner
 from labkit.course import find_course
 from labkit.errors import WorkbookError
 from labkit.verdicts import Verdict
@@ -101,6 +102,9 @@ def grade(
         typer.Option("--run/--no-run", help="Run the notebooks; by default those that make what is judged."),
     ] = None,
     seconds: Annotated[float, typer.Option(help="How long one notebook may run.", min=1)] = 120.0,
+    unisolated: Annotated[
+        bool, typer.Option("--unisolated", help="Where there is no sandbox, run learners' code as yourself.")
+    ] = False,
     jobs: Annotated[
         int | None, typer.Option(help="How many are judged at once; as many as there are cores.", min=1)
     ] = None,
@@ -114,8 +118,14 @@ def grade(
 
     What was graded before and has not changed since is kept. A run that was cut off goes on where it was.
     """
+    if not scheduler:
+        choose_runner(unisolated=unisolated)  # refuses where there is no sandbox
     how: dict[str, Any] = {
-        "settings": Settings(run=run, run_limits=RunLimits(seconds=seconds)),
+        "settings": Settings(
+            runner=ISOLATED_RUNNER if can_isolate() else KERNEL_RUNNER,
+            run=run,
+            run_limits=RunLimits(seconds=seconds),
+        ),
         "jobs": jobs or cores(),
         "scheduler": scheduler,
         "again": again,

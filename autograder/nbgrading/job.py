@@ -22,9 +22,10 @@ from traitlets.config import Config
 
 from autograder.loading import RUBRICS_VARIABLE, rubric_path
 from autograder.nbgrading.files import Limits
-from autograder.nbgrading.runner import NotebookRunner, RunLimits
+from autograder.nbgrading.runner import NotebookRunner, RunLimits, can_isolate
 from labkit.course import Lab
 
+ISOLATED_RUNNER = "autograder.nbgrading.runner:choose_runner"
 KERNEL_RUNNER = "autograder.nbgrading.runner:KernelRunner"
 Released = dict[str, tuple[Lab, NotebookNode]]
 
@@ -38,12 +39,14 @@ class Settings:
         run_limits: What running one may take.
         limits: How much a submission may hold.
         run: Whether notebooks are run; by default those that say so (`"workbook": {"run": true}`).
+        fenced: Whether checks run learners' servers and functions in sandboxes.
     """
 
-    runner: str = KERNEL_RUNNER
+    runner: str = ISOLATED_RUNNER
     run_limits: RunLimits = field(default_factory=RunLimits)
     limits: Limits = field(default_factory=Limits)
     run: bool | None = None
+    fenced: bool = field(default_factory=can_isolate)
 
     def make_runner(self) -> NotebookRunner:
         """The runner itself."""
@@ -58,6 +61,7 @@ class Settings:
             run_limits=RunLimits(**value["run_limits"]),
             limits=Limits(**value["limits"]),
             run=value["run"],
+            fenced=value["fenced"],
         )
 
 

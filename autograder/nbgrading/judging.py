@@ -118,7 +118,13 @@ class Judging:
         shutil.copytree(self.place / "kept", judged)
         try:
             report = run_checks(
-                lab, judged, parts=parts, grading=True, logs=self.logs / self.learner, start=self.start
+                lab,
+                judged,
+                parts=parts,
+                grading=True,
+                fenced=self.job.settings.fenced,
+                logs=self.logs / self.learner,
+                start=self.start,
             )
         finally:
             shutil.rmtree(self.place / "judged", ignore_errors=True)

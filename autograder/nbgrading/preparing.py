@@ -185,6 +185,8 @@ class _Preparation:
                 ran = self.job.runner.run(to_run(notebook), work, settings.run_limits)
             notebook = _with_outputs(notebook, ran.notebook)
             problems = [ran.problem] if ran.problem else []
+            self.remarks += ran.remarks
+            record = record.model_copy(update={"isolation": ran.isolation})
         make_harmless(notebook)
         return notebook, record.model_copy(update={"problems": problems, "seconds": spent})
 

@@ -63,7 +63,7 @@ def test_nothing_is_lost_or_repeated_when_processes_are_killed(tmp_path: Path) -
     _kill_and_look(tmp_path, kills=3, seed=1, size=6)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_nothing_is_lost_or_repeated_in_twenty_kills(tmp_path: Path) -> None:
     _kill_and_look(tmp_path, kills=20, seed=2, size=40)
 

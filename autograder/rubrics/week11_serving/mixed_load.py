@@ -11,6 +11,7 @@ import numpy as np
 
 from autograder.rubric import progress
 from labkit.load import HttpClient, Kind, Outcome, Recording, Schedule, longest_stall, run
+from labkit.serving import Endpoint
 
 SINGLES_PER_SECOND = 100
 BULKS_PER_SECOND = 0.5
@@ -53,10 +54,10 @@ def make_bodies(images: np.ndarray, scores: np.ndarray, singles: int = 200) -> B
     return Bodies(alone, bulk, answers)
 
 
-def mixed_load(url: str, bodies: Bodies, seed: int) -> Recording:
+def mixed_load(endpoint: Endpoint, bodies: Bodies, seed: int) -> Recording:
     """Send the mixed load for `SECONDS`, with a probe of /health beside it."""
     client = HttpClient(
-        url,
+        endpoint.url,
         kinds=[
             replace(_predict(bodies), name="single", bodies=bodies.singles, share=1),
             replace(_predict(bodies), name="bulk", bodies=[bodies.bulk], rate=BULKS_PER_SECOND),
@@ -69,14 +70,16 @@ def mixed_load(url: str, bodies: Bodies, seed: int) -> Recording:
         schedule,
         client,
         progress=lambda now: progress("the mixed load", max(0.0, now.of_seconds - now.seconds)),
+        network=endpoint.network,
     )
 
 
-def flood(url: str, bodies: Bodies, requests: int) -> Recording:
+def flood(endpoint: Endpoint, bodies: Bodies, requests: int) -> Recording:
     """Send that many bulk requests within half a second, and wait for every answer or its time-out."""
     bulk = replace(_predict(bodies), name="bulk", bodies=[bodies.bulk], share=1)
     progress(f"{requests} bulk requests within half a second", ANSWER_SECONDS)
-    return run(Schedule.constant(2 * requests, seconds=0.5, warmup=0), HttpClient(url, kinds=[bulk]))
+    schedule = Schedule.constant(2 * requests, seconds=0.5, warmup=0)
+    return run(schedule, HttpClient(endpoint.url, kinds=[bulk]), network=endpoint.network)
 
 
 def _predict(bodies: Bodies) -> Kind:

@@ -16,6 +16,7 @@ from autograder.rubrics.week11_serving.mixed_load import (
 )
 from autograder.served import Served
 from labkit.errors import WorkFault
+from labkit.isolation.guard import FOLDER
 from labkit.load import Outcome
 from labkit.slo import Objective, measure_until_decided
 from labkit.verdicts import Judgement, Verdict
@@ -155,7 +156,7 @@ def test_health(server, copy_of_work, logs):
     bare = copy_of_work("without_weights")
     for weights in bare.glob("model.[sp]*t*"):
         weights.unlink()
-    status = started_status(bare, logs)
+    status, _ = started(bare, logs)
     require(
         status != 200,
         "without its weights it is not ready" if status != 200 else "without its weights it still says ready",
@@ -171,19 +172,18 @@ def test_health(server, copy_of_work, logs):
         "The same weights lie in model.safetensors, a format that can hold nothing else.",
     ],
 )
-def test_safe_weights(copy_of_work, scratch, logs):
+def test_safe_weights(copy_of_work, logs):
     """loads its weights without running what is in the file"""
     folder = copy_of_work("canary")
-    canary = scratch / "canary-sang"
     pickles = {"model.pt", *(p.name for p in folder.iterdir() if p.suffix in PICKLED)}
     for name in pickles:
         (folder / name).write_bytes(pickle.dumps(Canary()))
     progress("starting the server with a model file that runs code")
-    started_status(folder, logs, CANARY=str(canary))
+    _, sang = started(folder, logs, leaves=CANARY)
     require(
-        not canary.exists(),
+        not sang,
         "a booby-trapped model file stayed unopened"
-        if not canary.exists()
+        if not sang
         else "a booby-trapped model file ran its code inside the server",
         cause="Whoever can write that file can do all that the server can.",
     )
@@ -223,7 +223,7 @@ def test_metrics(server, digits):
 def test_latency(server, bodies):
     """p99 of single images under 100 ms, beside bulk requests"""
     decision = measure_until_decided(
-        lambda attempt: mixed_load(server.endpoint.url, bodies, seed=attempt), OBJECTIVE, kind="single"
+        lambda attempt: mixed_load(server.endpoint, bodies, seed=attempt), OBJECTIVE, kind="single"
     )
     last = decision.recordings[-1]
     require(decision.judgement, cause=why_missed(last, OBJECTIVE.milliseconds))
@@ -248,7 +248,7 @@ def test_latency(server, bodies):
 def test_overload(server, bodies, digits):
     """refuses with 503 what it can't answer in time"""
     for requests in FLOODS:
-        flooded = flood(server.endpoint.url, bodies, requests)
+        flooded = flood(server.endpoint, bodies, requests)
         refused = flooded.statuses().get(503, 0)
         answered = flooded.outcomes().get(Outcome.OK, 0)
         seen = f"of {requests} bulk requests at once {answered} answered, {refused} refused with 503"
@@ -270,11 +270,14 @@ def test_overload(server, bodies, digits):
 PICKLED = {".pt", ".pth", ".pkl", ".pickle", ".bin", ".joblib", ".npy"}
 
 
+CANARY = "canary-sang"
+
+
 class Canary:
-    """Unpickling one makes the file that the variable CANARY names."""
+    """Unpickling one makes a file in the server's folder."""
 
     def __reduce__(self):
-        return (exec, ("import os, pathlib; pathlib.Path(os.environ['CANARY']).touch()",))
+        return (exec, (f"import os, pathlib; pathlib.Path(os.environ[{FOLDER!r}], {CANARY!r}).touch()",))
 
 
 def how_lost(flooded):
@@ -330,14 +333,18 @@ def counts(server):
     }
 
 
-def started_status(folder, logs, **environment):
-    """Start the server in that folder; gives the status of GET /ready, or None if it does not start."""
+def started(folder, logs, leaves=""):
+    """Start the server in that folder and ask it something.
+
+    Returns:
+        The status of GET /ready, None if it does not start; and whether it left a file of that name.
+    """
     log = logs / f"01_fastapi_server-{folder.name}.log"
-    with Served(folder, log=log, environment=environment) as served:
+    with Served(folder, log=log) as served:
         try:
             served.start()
             status = served.get("/ready").status
             served.post("/predict", {"features": [[0] * 784]})  # some load the model only now
         except WorkFault:
-            return None
-        return status
+            status = None
+        return status, bool(leaves) and served.left(leaves) is not None
