@@ -182,6 +182,9 @@ class Forked:
         self._log: int | None = log
         self._disk: int | None = None
         self._first: int | None = None
+        self._line: socket.socket | None = (
+            None  # held open as long as it lives: its end says that we are gone
+        )
 
     @property
     def isolation(self) -> Isolation:
@@ -206,15 +209,15 @@ class Forked:
             Unavailable: It could not be started.
             WorkFault: The files don't fit.
         """
+        self._line = line
         line.settimeout(_START_SECONDS)
         try:
-            with line:
-                said, handles, _, _ = socket.recv_fds(line, 4096, 2)
-                if len(handles) != 2:
-                    raise OSError("it ended")
-                self._disk, self._first = handles
-                put(folder, self.home, json.loads(said)["uid"], self.limits)
-                line.sendall(b"+")
+            said, handles, _, _ = socket.recv_fds(line, 4096, 2)
+            if len(handles) != 2:
+                raise OSError("it ended")
+            self._disk, self._first = handles
+            put(folder, self.home, json.loads(said)["uid"], self.limits)
+            line.sendall(b"+")
         except OSError as error:
             self._drain(0.5, lambda part: None)
             why = self.log.decode(errors="replace").strip()[-300:] or str(error)
@@ -263,6 +266,8 @@ class Forked:
 
     def stop(self) -> None:
         """End all processes inside, at once and for sure; what they wrote stays until `close`."""
+        if self._line is not None:
+            self._line.close()
         if self._first is not None:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._first, signal.SIGKILL)

@@ -132,17 +132,20 @@ def _first_inside(
     syscalls.loopback_up()
     socket.sethostname("sandbox")
     root.move_in(plan)
-    with socket.socket(fileno=line) as waiting:
-        if waiting.recv(1) != b"+":
-            return
+    waiting = socket.socket(fileno=line)
+    if waiting.recv(1) != b"+":
+        return
     os.closerange(6, 65536)
     worker = os.fork()
     if worker == 0:
+        waiting.close()
         _guarded(lambda: _worker(plan, work, uid, answers, as_root=as_root))
     os.close(answers)
     privileges.drop(uid, change_user=as_root)
     syscalls.set_dumpable(False)
     syscalls.die_with_parent()  # the change of the user has forgotten it
+    if privileges.is_orphan(waiting):
+        return
     while os.wait()[0] != worker:
         pass
 

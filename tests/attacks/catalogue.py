@@ -66,7 +66,13 @@ attack(
     "crashed",
     slow=True,
 )
-attack("forks_200", "children = [attempt(os.fork) for _ in range(8)]\ntime.sleep(0.2)", "graded", "crashed")
+attack(
+    "forks_200",
+    "children = [attempt(os.fork) for _ in range(8)]\ntime.sleep(0.2)",
+    "graded",
+    "crashed",
+    "timeout",
+)
 attack("memory", "blocks = []\nwhile True: blocks.append(os.urandom(1 << 20) * 64)", "crashed")
 attack(
     "disk",

@@ -154,12 +154,11 @@ def test_the_disk_is_bound_in_bytes_and_files(run):
             "        try: open(f'{folder}/{n}', 'wb').write(bytes(size))\n"
             "        except OSError: return n\n"
             "    return count\n"
-            "print(json.dumps([most('.', 300, 0), most('/tmp', 40, 1 << 20), most('/dev/shm', 40, 1 << 20)]))",
+            "print(json.dumps([most('.', 300, 0), most('/tmp', 40, 1), most('/dev/shm', 40, 1)]))",
             limits=Limits(disk_bytes=20 * MIB, files=200),
         )
     )
-    assert facts[0] == 200
-    assert facts[1] == 0
+    assert facts == [200, 0, 0]  # the folders share one disk
     by_bytes = said(
         run(
             "import json\nn = 0\ntry:\n    while True: open(str(n), 'wb').write(bytes(1 << 20)); n += 1\n"
@@ -203,7 +202,7 @@ def test_covered_folders_look_empty(run, tmp_path):
 def test_nothing_is_left_running(run):
     before = sandboxed_processes()
     sandbox = run(
-        "import os, time\nif os.fork() == 0:\n    os.setsid()\n    os.fork() and os._exit(0)\n    time.sleep(99)",
+        "import os, time\nif os.fork() == 0:\n    os.setsid()\n    os.fork() and exit()\n    time.sleep(99)",
         seconds=0,
     )
     sandbox.wait(20)
@@ -240,8 +239,7 @@ def test_without_root_it_isolates_as_well(tmp_path):
         parent.chmod(0o755)
     code = (
         "import sys\nfrom pathlib import Path\nfrom labkit.isolation.sandbox import Sandbox\n"
-        'inside = \'import os; print(os.path.exists("/root"), os.listdir("/sys") if os.path.exists("/sys") else 0, '
-        'sorted(os.listdir("/home")))\'\n'
+        'inside = \'import os; print(os.path.exists("/root"), sorted(os.listdir("/home")))\'\n'
         f"with Sandbox([sys.executable, '-c', inside], log=Path({str(tmp_path / 'log')!r})) as made:\n"
         "    made.wait(20); made.stop(); print(made.last_lines(1)[0], made.exit_code); print(made.isolation)"
     )
