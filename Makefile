@@ -27,7 +27,7 @@ validate-all: model browser sandbox  ## everything of everything; takes long
 	$(WORKBOOK) validate
 	$(WORKBOOK) validate --mutants --sample 40
 	$(RUN) pytest --durations=25 -m ""
-bench: model  ## the project's own benchmarks: make bench PARTS="rate others"
+bench: model sandbox  ## the project's own benchmarks: make bench PARTS="rate others"
 	@$(PYTHON) -m labkit.environments bench
 	@$(PYTHON) -m labkit.debian bench
 	$(RUN) benchmarks $(PARTS)

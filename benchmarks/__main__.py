@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Callable, Iterable
 
-from autograder.nbgrading.job import KERNEL_RUNNER
+from autograder.nbgrading.job import ISOLATED_RUNNER
 from benchmarks.bounds import wrong_of_ten_thousand
 from benchmarks.grading import against_nbgrader, growing, on_dask
 from benchmarks.lab_verdicts import verdicts
@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
     parser.add_argument("--lab-runs", type=int, default=5, help="of lab 11-01's load checks, each way")
     parser.add_argument("--submissions", type=int, default=1000, help="of the growing batch")
-    parser.add_argument("--runner", default=KERNEL_RUNNER, help="runs notebooks in grading, module:name")
+    parser.add_argument("--runner", default=ISOLATED_RUNNER, help="runs notebooks in grading, module:name")
     parser.add_argument("parts", nargs="*", help="rate, others, known, bounds, lab, grading, growing, dask")
     asked = parser.parse_args()
     parts: dict[str, Callable[[], Iterable[Row]]] = {

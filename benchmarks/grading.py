@@ -18,7 +18,7 @@ import psutil
 from autograder.loading import RUBRICS_VARIABLE
 from autograder.nbgrading import Settings, Status, grade, release
 from autograder.nbgrading.grading import Done
-from autograder.nbgrading.job import KERNEL_RUNNER
+from autograder.nbgrading.job import ISOLATED_RUNNER
 from benchmarks.grading_course import (
     ASSIGNMENT,
     CELLS,
@@ -34,14 +34,14 @@ from benchmarks.grading_course import (
 from benchmarks.table import Row
 from labkit.environments import ensure
 
-SIZES = {"light": 20, "heavy": 8}
+SIZES = {"light": 60, "heavy": 30}
 _ALONE = 3
 """Submissions that otter-grader is given one by one: it takes no batch without Docker."""
 
 
-def against_nbgrader(repetitions: int, runner: str = KERNEL_RUNNER) -> Iterator[Row]:
+def against_nbgrader(repetitions: int, runner: str = ISOLATED_RUNNER) -> Iterator[Row]:
     """Submissions a minute, ours and stock nbgrader's in turn on the same work, and the ratio."""
-    name = runner.rpartition(":")[2]
+    name = "sandboxed" if runner == ISOLATED_RUNNER else runner.rpartition(":")[2]
     for kind, size in SIZES.items():
         ours, stock, otter = [], [], []
         with bench_of(kind, size) as bench:
@@ -60,7 +60,7 @@ def against_nbgrader(repetitions: int, runner: str = KERNEL_RUNNER) -> Iterator[
         yield Row(f"{kind}: ours over nbgrader's", ratios, "", ">= 10")
 
 
-def growing(submissions: int, runner: str = KERNEL_RUNNER) -> Iterator[Row]:
+def growing(submissions: int, runner: str = ISOLATED_RUNNER) -> Iterator[Row]:
     """Does the time grow as the number does, and does the grader's own memory stay where it is?"""
     times: list[float] = []
     memory: list[int] = []
@@ -88,7 +88,7 @@ def growing(submissions: int, runner: str = KERNEL_RUNNER) -> Iterator[Row]:
     yield Row(f"{what}: a worker's memory", [max(workers) / 1e6], "MB")
 
 
-def on_dask(repetitions: int, runner: str = KERNEL_RUNNER, size: int = 24) -> Iterator[Row]:
+def on_dask(repetitions: int, runner: str = ISOLATED_RUNNER, size: int = 24) -> Iterator[Row]:
     """Two Dask workers of one core each against one."""
     taken: dict[int, list[float]] = {1: [], 2: []}
     with bench_of("heavy", size) as bench:
