@@ -92,7 +92,7 @@ def test_100_mb_printed_are_cut_off(tmp_path: Path) -> None:
     assert record.status is Status.GRADED
     shown = folders.autograded("ada", ASSIGNMENT) / f"{CELLS}.ipynb"
     assert shown.stat().st_size < 3_000_000
-    assert "too much output; the rest was dropped" in shown.read_text()
+    assert any(said in shown.read_text() for said in ("the rest was dropped", "the rest was left out"))
 
 
 # ---- the gradebook ---------------------------------------------------------------------------------------
