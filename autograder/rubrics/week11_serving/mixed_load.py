@@ -71,6 +71,7 @@ def mixed_load(endpoint: Endpoint, bodies: Bodies, seed: int) -> Recording:
         client,
         progress=lambda now: progress("the mixed load", max(0.0, now.of_seconds - now.seconds)),
         network=endpoint.network,
+        server=endpoint.pid,
     )
 
 
@@ -79,7 +80,9 @@ def flood(endpoint: Endpoint, bodies: Bodies, requests: int) -> Recording:
     bulk = replace(_predict(bodies), name="bulk", bodies=[bodies.bulk], share=1)
     progress(f"{requests} bulk requests within half a second", ANSWER_SECONDS)
     schedule = Schedule.constant(2 * requests, seconds=0.5, warmup=0)
-    return run(schedule, HttpClient(endpoint.url, kinds=[bulk]), network=endpoint.network)
+    return run(
+        schedule, HttpClient(endpoint.url, kinds=[bulk]), network=endpoint.network, server=endpoint.pid
+    )
 
 
 def _predict(bodies: Bodies) -> Kind:

@@ -19,6 +19,7 @@ from labkit.errors import WorkFault
 from labkit.isolation.guard import FOLDER
 from labkit.load import Outcome
 from labkit.slo import Objective, measure_until_decided
+from labkit.slo.judge import excuse
 from labkit.verdicts import Judgement, Verdict
 
 who_waits = reading(
@@ -261,8 +262,9 @@ def test_overload(server, bodies, digits):
         answered = flooded.outcomes().get(Outcome.OK, 0)
         seen = f"of {requests} bulk requests at once {answered} answered, {refused} refused with 503"
         lost = requests - answered - refused
-        if lost and flooded.lag_quantile_ms() > 1000:
-            require(Judgement(Verdict.INCONCLUSIVE, f"{seen}, but this machine was too busy to send them"))
+        busy = excuse([flooded]) if flooded.lag_quantile_ms() < 1000 else "This machine was busy sending"
+        if flooded.outcomes().get(Outcome.TIMEOUT, 0) and busy:
+            require(Judgement(Verdict.INCONCLUSIVE, f"{busy}: {seen}"))
         require(not lost, f"{seen}, {lost} lost" if lost else seen, cause=how_lost(flooded))
         if refused:
             break
