@@ -26,8 +26,10 @@ test: model browser sandbox  ## the project's own tests
 validate-all: model browser sandbox  ## everything of everything; takes long
 	$(WORKBOOK) validate
 	$(RUN) pytest --durations=25 -m ""
-bench: model  ## the project's own benchmarks
-	$(RUN) benchmarks
+bench: model  ## the project's own benchmarks: make bench PARTS="rate others"
+	@$(PYTHON) -m labkit.environments bench
+	@$(PYTHON) -m labkit.debian bench
+	$(RUN) benchmarks $(PARTS)
 release: setup  ## the learners' version: make release ASSIGNMENT=week11_serving
 	$(WORKBOOK) release $(ASSIGNMENT)
 grade: model sandbox  ## grades what was handed in: make grade ASSIGNMENT=week11_serving

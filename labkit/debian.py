@@ -60,6 +60,10 @@ GROUPS = {
         packages=("bubblewrap", "libseccomp2"),
         programs=("bwrap",),
         purpose="grading what learners hand in",
+    "bench": Group(
+        packages=("nginx", "hey"),
+        programs=("nginx", "hey"),
+        purpose="the benchmarks that compare with them",
     ),
 }
 

@@ -26,7 +26,7 @@ who_waits = reading(
     points=2,
     criteria=[
         (1, "single images that came during the bulk request waited until the event loop was free again"),
-        (1, "each of them waited for the same moment, so whoever came later waited less: the slanting line"),
+        (1, "each of them waited for the same moment, so whoever came later waited less: the falling line"),
     ],
 )
 why_the_pickle_ran = reading(

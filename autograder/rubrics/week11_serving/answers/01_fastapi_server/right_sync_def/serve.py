@@ -8,6 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
+import numpy as np
 import torch
 import uvicorn
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
@@ -56,9 +57,10 @@ def predict(body: Annotated[bytes, Depends(raw_body)]):
 
 def score(body: bytes) -> list[list[float]]:
     try:
-        images = torch.tensor(Batch.model_validate_json(body).features)
+        batch = Batch.model_validate_json(body)
     except ValidationError as error:
         raise HTTPException(422, error.errors(include_input=False, include_context=False)[:5]) from error
+    images = torch.from_numpy(np.array(batch.features, dtype=np.float32))
     return [row for piece in images.split(16) for row in model_thread.submit(run, piece).result()]
 
 
