@@ -60,6 +60,7 @@ GROUPS = {
         packages=("bubblewrap", "libseccomp2"),
         programs=("bwrap",),
         purpose="grading what learners hand in",
+    ),
     "bench": Group(
         packages=("nginx", "hey"),
         programs=("nginx", "hey"),
