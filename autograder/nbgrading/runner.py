@@ -134,6 +134,15 @@ def choose_runner(*, unisolated: bool = False) -> NotebookRunner:
     return SandboxRunner()
 
 
+def can_isolate() -> bool:
+    """Whether there is a sandbox on this machine."""
+    try:
+        isolation_here()
+    except Unavailable:
+        return False
+    return True
+
+
 class SandboxRunner:
     """A fresh kernel in a fresh sandbox for each notebook."""
 
