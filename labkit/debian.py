@@ -56,15 +56,15 @@ GROUPS = {
         programs=("chromium", "chromedriver"),
         purpose="the project's tests that look at pages",
     ),
-    "sandbox": Group(
-        packages=("bubblewrap", "libseccomp2"),
-        programs=("bwrap",),
-        purpose="grading what learners hand in",
-    ),
     "bench": Group(
         packages=("nginx", "hey"),
         programs=("nginx", "hey"),
         purpose="the benchmarks that compare with them",
+    ),
+    "sandbox": Group(
+        packages=("bubblewrap", "libseccomp2"),
+        programs=("bwrap",),
+        purpose="grading what learners hand in",
     ),
 }
 

@@ -1,8 +1,8 @@
 """Step one of grading: runs a learner's notebook with checks that say nothing, and keeps plain data of it.
 
-`SandboxRunner` runs it where it sees none of this machine's files but programs, and has no network.
-`KernelRunner` does not isolate: what the notebook runs can read whatever the grader can. `choose_runner`
-gives the first, or refuses.
+`SandboxRunner` runs it where it sees none of this machine's files but programs, and has no network; it is the
+reference that the faster `zygote_runner.ZygoteRunner` is held against. `KernelRunner` does not isolate: what
+the notebook runs can read whatever the grader can. `choose_runner` gives an isolated one, or refuses.
 """
 
 from __future__ import annotations
@@ -112,10 +112,11 @@ class NotebookRunner(Protocol):
         ...
 
 
-def choose_runner(*, unisolated: bool = False) -> NotebookRunner:
-    """The runner for this machine.
+def choose_runner(*, unisolated: bool = False, fresh: bool = False) -> NotebookRunner:
+    """The runner for this machine; what has a method `close` wants it called at the end.
 
     Args:
+        fresh: Whether each notebook gets a fresh kernel, rather than a fork of a loaded process.
         unisolated: Whether to run learners' code as ourselves where there is no sandbox.
 
     Raises:
@@ -131,7 +132,11 @@ def choose_runner(*, unisolated: bool = False) -> NotebookRunner:
             why=str(error),
             next_step="If you trust every submission: workbook grade --unisolated.",
         ) from error
-    return SandboxRunner()
+    if fresh:
+        return SandboxRunner()
+    from autograder.nbgrading.zygote_runner import ZygoteRunner
+
+    return ZygoteRunner()
 
 
 def can_isolate() -> bool:
@@ -161,7 +166,7 @@ class SandboxRunner:
                     ],
                     log=place / "log",
                     folder=folder,
-                    environment={"PYTHONPATH": _INSIDE, **_VARIABLES},
+                    environment={"PYTHONPATH": _INSIDE, **VARIABLES},
                     limits=sandbox_limits(limits),
                     shown=[
                         *what_notebooks_see(place),
@@ -212,7 +217,7 @@ class KernelRunner:
         return NotebookRun(executed, problem, round(time.monotonic() - started, 3))
 
 
-_VARIABLES = {"NBGRADER_EXECUTION": "autograde", "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+VARIABLES = {"NBGRADER_EXECUTION": "autograde", "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
 
 
 def _environment(stub: Path) -> dict[str, str]:
@@ -222,7 +227,7 @@ def _environment(stub: Path) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(filter(None, [root, inherited])),
         # For the kernel: the stub stands before the package of the same name.
         "WORKBOOK_KERNEL_PATH": os.pathsep.join(filter(None, [str(stub), inherited])),
-        **_VARIABLES,
+        **VARIABLES,
     }
 
 

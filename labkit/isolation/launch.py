@@ -30,18 +30,37 @@ def main(control: int, info: int) -> None:
         handle = os.open(file, os.O_WRONLY)
         os.write(handle, b"0")
         os.close(handle)
-    as_root = os.geteuid() == 0
     uid = privileges.own_uid()
     disk = stage.prepare(plan, uid, plan["etc"])
-    socket.send_fds(line, [json.dumps({"uid": uid}).encode() + b"\n"], [disk])
-    os.close(disk)
-    if line.recv(1) != b"+":
-        raise SystemExit(0)  # whoever started this has thought better of it
+    # Pids of our own around bubblewrap's: a killed bubblewrap can leave its child waiting for ever, but the
+    # end of the first process of a pid namespace ends all others in it.
+    syscalls.unshare(syscalls.NEW_PIDS)
+    first = os.fork()
+    if first == 0:
+        os.close(disk)
+        _become_bubblewrap(plan, uid, line, info)
+    os.close(info)
+    ended = os.pidfd_open(first)
+    socket.send_fds(line, [json.dumps({"uid": uid}).encode() + b"\n"], [disk, ended])
     line.close()
-    privileges.volunteer_for_the_oom_killer()
-    limits.set_rlimits(plan["limits"], memory_by_cgroup=plan["memory_by_cgroup"])
-    privileges.drop(uid, change_user=as_root)
+    for handle in (disk, ended):
+        os.close(handle)
+    code = os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])
+    os._exit(code if code >= 0 else 128 - code)
+
+
+def _become_bubblewrap(plan: dict[str, Any], uid: int, line: socket.socket, info: int) -> None:
+    """Wait to be let go, drop everything and turn into it."""
     syscalls.die_with_parent()
+    if line.recv(1) != b"+":
+        os._exit(0)  # whoever started this has thought better of it, or is gone
+    privileges.volunteer_for_the_oom_killer()
+    limits.set_rlimits(plan["limits"], address_space=None if plan["memory_by_cgroup"] else 0)
+    privileges.drop(uid, change_user=os.geteuid() == 0)
+    syscalls.die_with_parent()  # the change of the user has forgotten it
+    if privileges.is_orphan(line):
+        os._exit(0)
+    line.close()
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them; what it becomes should not
         signal.signal(number, signal.SIG_DFL)
     arguments = _as_file("\0".join(bubblewrap_arguments(plan)).encode() + b"\0")
@@ -58,7 +77,7 @@ def bubblewrap_arguments(plan: dict[str, Any]) -> list[str]:
     told = ["--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
     told += ["--unshare-cgroup-try", "--die-with-parent", "--new-session", "--hostname", "sandbox"]
     told += ["--proc", "/proc", "--dev", "/dev"]
-    told += ["--bind", f"{stage.DISK}/tmp", "/tmp", "--bind", f"{stage.DISK}/shm", "/dev/shm"]  # noqa: S108
+    told += ["--bind", f"{stage.DISK}/tmp", "/tmp", "--bind", f"{stage.DISK}/shm", "/dev/shm"]
     for name in plan["etc"]:
         told += ["--ro-bind", f"{stage.PLACE}/etc/{name}", f"/etc/{name}"]
     for link, target in plan["links"].items():

@@ -30,12 +30,13 @@ class Limits:
     output_bytes: int = 1 * MIB
 
 
-def set_rlimits(limits: dict[str, float], *, memory_by_cgroup: bool) -> None:
+def set_rlimits(limits: dict[str, float], *, address_space: int | None) -> None:
     """Set the resource limits of this process and all that it starts.
 
     Args:
         limits: `vars` of a `Limits`.
-        memory_by_cgroup: Whether memory is bound already; otherwise the address space is limited.
+        address_space: What is mapped already, where `memory_bytes` more is the most that may be; None where
+            memory is bound otherwise.
     """
     import resource  # Linux and macOS have it
 
@@ -50,8 +51,8 @@ def set_rlimits(limits: dict[str, float], *, memory_by_cgroup: bool) -> None:
         resource.RLIMIT_MEMLOCK: 0,
         resource.RLIMIT_MSGQUEUE: 0,
     }
-    if not memory_by_cgroup:
-        wanted[resource.RLIMIT_AS] = int(limits["memory_bytes"])
+    if address_space is not None:
+        wanted[resource.RLIMIT_AS] = address_space + int(limits["memory_bytes"])
     for kind, value in wanted.items():
         most = resource.getrlimit(kind)[1]
         value = value if most == resource.RLIM_INFINITY else min(value, most)

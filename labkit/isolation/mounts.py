@@ -66,7 +66,7 @@ def as_plan(shown: Iterable[Shown]) -> list[list[str]]:
     return sorted(([str(each.source), each.inside] for each in shown), key=lambda pair: pair[1])
 
 
-def etc(uid: int) -> dict[str, str]:
+def etc(uid: int | str) -> dict[str, str]:
     """The files of /etc that are made for a sandbox, by name."""
     return {
         "passwd": f"learner:x:{uid}:{uid}::{HOME}:/bin/sh\n",

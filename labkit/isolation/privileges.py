@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 
 from labkit.isolation import syscalls
 
@@ -42,6 +43,14 @@ def drop(uid: int, *, change_user: bool) -> None:
         os.setresuid(uid, uid, uid)
     syscalls.drop_capabilities()
     syscalls.no_new_privileges()
+
+
+def is_orphan(line: socket.socket) -> bool:
+    """Whether nobody is at the other end of this line: our parent's end may have gone unnoticed."""
+    try:
+        return line.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
 
 
 def _write(path: str, text: str) -> None:

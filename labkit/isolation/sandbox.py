@@ -10,6 +10,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import socket
 import sys
 import time
@@ -18,6 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+import psutil
 
 from labkit.errors import Unavailable, WorkFault
 from labkit.isolation import janitor, mounts, seccomp
@@ -111,7 +114,7 @@ class Sandbox(Process):
         try:
             with ours:
                 self._hand_over(ours, plan, folder)
-            self._watch(reading)
+                self._wait_until_inside(reading)
         except BaseException:
             self.close()
             raise
@@ -141,22 +144,20 @@ class Sandbox(Process):
 
     def wait(self, seconds: float) -> bool:
         """Wait until it has ended, at most this long; says whether it has."""
-        deadline = time.monotonic() + seconds
-        while self.exit_code is None:
-            left = deadline - time.monotonic()
-            if left <= 0 or self._first is None:
-                return self.exit_code is not None
-            _readable(self._first, min(left, 0.5))
-            with suppress(Exception):
-                self._popen.wait(timeout=0.05 if _readable(self._first, 0) else 0)
+        if self._first is not None and not _readable(self._first, seconds):
+            return False
+        self._popen.wait()  # it only passes the exit code on
         return True
 
     def stop(self, grace: float = 0.0) -> None:
         """End all processes inside, at once and for sure; what they wrote stays until `close`."""
-        self._popen.kill()  # its child, the first inside, is killed with it, and all others with that one
+        if self._first is not None:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._first, signal.SIGKILL)
+        self._popen.kill()
         self._popen.wait()
         if self._first is not None:
-            _readable(self._first, 30.0)  # the first inside is gone only when all others are
+            _readable(self._first, 30.0)  # the first of a pid namespace is gone only when all others are
             os.close(self._first)
             self._first = None
         self._drain.join(timeout=5)
@@ -191,18 +192,18 @@ class Sandbox(Process):
         line.settimeout(_START_SECONDS)
         try:
             line.sendall(json.dumps(plan).encode() + b"\n")
-            said, handles, _, _ = socket.recv_fds(line, 4096, 1)
+            said, handles, _, _ = socket.recv_fds(line, 4096, 2)
         except OSError:
             said, handles = b"", []
-        if not handles:
+        if len(handles) != 2:
             raise self._did_not_start()
-        self._disk = handles[0]
+        self._disk, self._first = handles
         if folder is not None:
             put(folder, self.home, json.loads(said)["uid"], self.limits)
         line.sendall(b"+")
 
-    def _watch(self, info: int) -> None:
-        """Learn which process is the first inside; its end is the end of all."""
+    def _wait_until_inside(self, info: int) -> None:
+        """Wait until bubblewrap has made its namespaces, and learn where the network is."""
         said = b""
         deadline = time.monotonic() + _START_SECONDS
         while _readable(info, max(0.0, deadline - time.monotonic())):
@@ -210,14 +211,14 @@ class Sandbox(Process):
             if not part:
                 break
             said += part
-        try:
-            pid = int(json.loads(said)["child-pid"])
-            self._first = os.pidfd_open(pid)
-            self.network = Network.of(pid)
-        except (ValueError, KeyError) as error:
-            raise self._did_not_start() from error
-        except OSError:
-            self._first = None  # it has ended already
+        if b"child-pid" not in said:
+            raise self._did_not_start()
+        for process in self.family():
+            with suppress(OSError, psutil.NoSuchProcess):
+                # Bubblewrap's child; its pid is said as bubblewrap sees it, in pids of its own.
+                if len(_pids(process.pid)) == len(_pids(os.getpid())) + 2:
+                    self.network = Network.of(process.pid)
+                    return
 
     def _did_not_start(self) -> Unavailable:
         self._popen.kill()
@@ -266,6 +267,12 @@ def _uid(pid: int) -> int:
     from labkit.isolation.privileges import FIRST_UID
 
     return FIRST_UID + pid if os.geteuid() == 0 else os.geteuid()
+
+
+def _pids(pid: int) -> list[str]:
+    """A process' number in each pid namespace that it is in, from ours to its own."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:"))
 
 
 def _readable(handle: int, seconds: float) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from labkit.isolation import privileges, syscalls
 from labkit.isolation.syscalls import BIND, NO_DEVICES, NO_SUID, PRIVATE, RECURSIVE
 
-PLACE = "/tmp"  # noqa: S108 (there is one everywhere; the mount over it is private)
+PLACE = "/tmp"
 DISK = f"{PLACE}/disk"
 PARTS = ("home", "tmp", "shm")
 """The writable folders, which share the disk's size."""
