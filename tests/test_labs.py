@@ -7,12 +7,12 @@ import sys
 import nbformat
 import pytest
 
+from autograder.answers import answers_of
 from autograder.handouts import lay_handout
 from autograder.loading import load_rubric
 from autograder.notebooks import differences
 from autograder.release import find_leaks
 from autograder.run import run_notebook
-from autograder.validate import answers_of
 from autograder.workspace import make_copy
 from labkit.course import Course, find_course
 from labkit.models.store import models_folder, prepare

@@ -22,9 +22,9 @@ from tiny_course import ASSIGNMENT, CELLS, lay_course, use_rubrics
 
 import autograder
 from autograder.nbgrading import Settings, Summary, feedback, grade, release
-from autograder.nbgrading.runner import RunLimits, SandboxRunner, can_isolate
+from autograder.nbgrading.job import ISOLATED_RUNNER
+from autograder.nbgrading.runner import RunLimits, can_isolate
 from autograder.nbgrading.settings import COURSE_ID, Folders
-from autograder.nbgrading.zygote_runner import ZygoteRunner
 from labkit.course import Course
 from labkit.isolation import cgroups
 from labkit.isolation.limits import MIB
@@ -56,6 +56,7 @@ class World:
     listeners: list[socket.socket]
     canary: Path
     processes: set[int]
+    groups: set[Path]
     summary: Summary | None = None
 
     @property
@@ -147,7 +148,9 @@ def lay_world(root: Path, attacks: dict[str, Attack]) -> World:
         hand_in(folders, name, attack, known)
     watched = [course.root / "rubrics", course.root / "weeks", folders.root / "submitted", public]
     watched.append(Path(autograder.__file__).parent)
-    return World(course, watched, fingerprint(watched), listeners, public / "canary", ours_alive())
+    return World(
+        course, watched, fingerprint(watched), listeners, public / "canary", ours_alive(), groups_left()
+    )
 
 
 def hand_in(folders: Folders, learner: str, attack: Attack, known: dict[str, object]) -> None:
@@ -171,11 +174,17 @@ def fill_in(code: str, known: dict[str, object]) -> str:
     return f"{prelude}return None\n{rest.format(**known)}"
 
 
+def groups_left() -> set[Path]:
+    """The cgroups of processes that have ended."""
+    groups = {folder for place in cgroups.places() for folder in place.folder.glob("workbook-*-*")}
+    return {folder for folder in groups if not psutil.pid_exists(int(folder.name.split("-")[1]))}
+
+
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(ZygoteRunner, id="forked"),
-        pytest.param(SandboxRunner, id="fresh", marks=pytest.mark.nightly),
+        pytest.param(ISOLATED_RUNNER, id="forked"),
+        pytest.param("autograder.nbgrading.runner:SandboxRunner", id="fresh", marks=pytest.mark.nightly),
     ],
 )
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
@@ -183,13 +192,9 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     made = lay_world(tmp_path_factory.mktemp("attacked"), ATTACKS)
     with use_rubrics(made.course), pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORKBOOK_TEST_SECRET", MARKER)
-        made.processes = ours_alive()
-        runner = request.param()
-        made.summary = grade(
-            ASSIGNMENT, course=made.course, settings=Settings(runner=runner, run_limits=LIMITS, fenced=True)
-        )
-        if hasattr(runner, "close"):
-            runner.close()
+        made.processes, made.groups = ours_alive(), groups_left()
+        settings = Settings(runner=request.param, run_limits=LIMITS, fenced=True)
+        made.summary = grade(ASSIGNMENT, course=made.course, settings=settings, jobs=2)
         yield made
     for listener in made.listeners:
         listener.close()
@@ -244,10 +249,7 @@ def test_nothing_is_left_running_mounted_or_grouped(world: World) -> None:
     assert ours_alive() - world.processes == set()
     mounts = Path("/proc/self/mounts").read_text()
     assert "/tmp/disk" not in mounts
-    groups = [
-        folder for place in cgroups.places() for folder in place.folder.glob(f"workbook-{os.getpid()}-*")
-    ]
-    assert groups == []
+    assert groups_left() - world.groups == set()
 
 
 class Pages(html.parser.HTMLParser):
