@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 
-from labkit.errors import Unavailable
+from labkit.errors import Unavailable, WorkbookError
 
 
 def _gpu() -> None:
@@ -16,7 +17,26 @@ def _gpu() -> None:
         )
 
 
-_RESOURCES: dict[str, Callable[[], None]] = {"gpu": _gpu}
+def _engine() -> None:
+    from labkit.engines import connect
+
+    connect()
+
+
+_RESOURCES: dict[str, Callable[[], None]] = {"engine": _engine, "gpu": _gpu}
+_SERVICES = ("engine",)
+"""Those that are started if they do not run, and go on when the check has ended."""
+
+
+def start(wanted: Iterable[str]) -> None:
+    """Start the services among what is wanted, from a process that does not end what it leaves running.
+
+    A check's own process ends all that was started in it. What can't be started is said by `require`.
+    """
+    for resource in _SERVICES:
+        if resource in wanted:
+            with suppress(WorkbookError):
+                _RESOURCES[resource]()
 
 
 def require(resource: str) -> None:

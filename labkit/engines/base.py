@@ -180,11 +180,15 @@ class Container(Protocol):
         """End and remove it; harmless if it is gone."""
         ...
 
-    def __enter__(self) -> Container: ...
+    def __enter__(self) -> Container:
+        """It runs already."""
+        ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        """Remove it."""
+        ...
 
 
 class Engine(Protocol):
@@ -287,7 +291,7 @@ class Engine(Protocol):
         ...
 
     def layer_files(self, image: str) -> list[dict[str, bytes | None]]:
-        """What each layer holds, from the base upwards: small files' contents by path, None for larger ones."""
+        """What each layer holds, the base first: small files' contents by path, None for larger ones."""
         ...
 
     def images(self) -> list[Image]:

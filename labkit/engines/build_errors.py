@@ -59,7 +59,9 @@ def explain(raw: Raw, request: Request) -> WorkbookError:
                 why="`# syntax=docker/dockerfile:1` makes the builder pull an image of that name.",
                 next_step="Take the line out: cache and secret mounts work without it here.",
             )
-    if match := re.search(r'"?(/?[^\s"]+)"?:? not found|forbidden path|COPY failed: .*?([^\s/]+): no such', tail):
+    if match := re.search(
+        r'"?(/?[^\s"]+)"?:? not found|forbidden path|COPY failed: .*?([^\s/]+): no such', tail
+    ):
         if "cache key" in tail or "COPY failed" in tail or "checksum of ref" in tail:
             return _fault(
                 f"COPY found no {(match[1] or match[2] or '').lstrip('/')} in the context {request.context.name}.",
@@ -100,7 +102,9 @@ def _failed_step(match: re.Match[str], raw: Raw) -> BuildFault:
             why=network[:200],
             next_step="Builds here reach the package indexes that this machine reaches, and nothing else.",
         )
-    errors = [line for line in said if re.search(r"\b(error|not found|denied|no such)\b", line, re.IGNORECASE)]
+    errors = [
+        line for line in said if re.search(r"\b(error|not found|denied|no such)\b", line, re.IGNORECASE)
+    ]
     return _fault(
         f"A step ended with exit code {ended[0] if ended else '?'}: `{text[:120]}`.",
         raw,

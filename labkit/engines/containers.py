@@ -63,7 +63,9 @@ class DockerContainer:
                 text: bytes = api.exec_start(created["Id"])
                 code = int(api.exec_inspect(created["Id"])["ExitCode"])
             except requests.exceptions.ReadTimeout as late:
-                raise WorkFault(f"`{command[0]}` did not end in the container within {seconds:.0f} s.") from late
+                raise WorkFault(
+                    f"`{command[0]}` did not end in the container within {seconds:.0f} s."
+                ) from late
             except docker.errors.APIError as refused:
                 raise WorkFault(
                     f"`{command[0]}` can't be run in the container.", why=_explanation(refused)
@@ -103,9 +105,11 @@ class DockerContainer:
                 break
             time.sleep(0.05)
         others = self.listening()
-        if others and all(place == "127.0.0.1" for place, number in others if number == port) and port in {
-            number for _, number in others
-        }:
+        if (
+            others
+            and all(place == "127.0.0.1" for place, number in others if number == port)
+            and port in {number for _, number in others}
+        ):
             why = "It listens on 127.0.0.1 in the container, where nobody outside can reach it."
             step = "Listen on 0.0.0.0 inside of a container."
         elif others:

@@ -17,7 +17,8 @@ import docker
 import docker.errors
 import requests.exceptions
 
-from labkit.engines import building
+from labkit import debian
+from labkit.engines import bases, building
 from labkit.engines.base import About, Build, EngineLost, Image, Layer, Say
 from labkit.engines.containers import DockerContainer, lost_engine
 from labkit.errors import Unavailable, WorkFault
@@ -31,12 +32,14 @@ class DockerEngine:
 
     Args:
         address: DOCKER_HOST's form, `unix:///...` or `tcp://...`; that variable or Docker's default by default.
+        say: Told in a sentence what is done, if it takes time.
     """
 
     name = "docker"
     bridge = True
 
-    def __init__(self, address: str | None = None) -> None:
+    def __init__(self, address: str | None = None, *, say: debian.Say = debian.say_on_stderr) -> None:
+        self.say = say
         self.address = address or os.environ.get("DOCKER_HOST") or DEFAULT
 
     @cached_property
@@ -54,7 +57,9 @@ class DockerEngine:
     def _version(self) -> str:
         with lost_engine():
             version = self._client.version()
-        parts = {str(part.get("Name", "")): str(part.get("Version", "")) for part in version.get("Components", [])}
+        parts = {
+            str(part.get("Name", "")): str(part.get("Version", "")) for part in version.get("Components", [])
+        }
         podman = parts.get("Podman Engine")
         return f"podman {podman}" if podman else str(version["Version"])
 
@@ -106,6 +111,7 @@ class DockerEngine:
             on_step=on_step,
         )
         self._prepare_build()
+        bases.provide_all(self, request.dockerfile)
         try:
             raw = self._build(request)
         except EngineLost:
@@ -266,7 +272,10 @@ class DockerEngine:
         repository, _, version = tag.rpartition(":")
         with lost_engine(), tree.open("rb") as file:
             said = self._client.api.import_image_from_stream(
-                iter(lambda: file.read(1 << 20), b""), repository=repository, tag=version, changes=list(changes)
+                iter(lambda: file.read(1 << 20), b""),
+                repository=repository,
+                tag=version,
+                changes=list(changes),
             )
         if '"error"' in said:
             raise Unavailable(f"The image {tag} could not be made.", why=said[-200:])

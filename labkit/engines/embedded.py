@@ -21,8 +21,7 @@ class EmbeddedEngine(DockerEngine):
 
     def __init__(self, daemon: Daemon | None = None, *, say: debian.Say = debian.say_on_stderr) -> None:
         self.daemon = daemon or Daemon()
-        super().__init__(self.daemon.address)
-        self.say = say
+        super().__init__(self.daemon.address, say=say)
 
     @property
     def bridge(self) -> bool:  # type: ignore[override]
