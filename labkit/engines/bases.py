@@ -1,7 +1,7 @@
-"""The base images that the labs use: the real ones where a registry is in reach, else stand-ins from Debian.
+"""The base images of the labs: the real ones where a registry is in reach, else stand-ins from Debian.
 
-A stand-in has the name of the image that it stands in for and says so in its label `STAND_IN`. It is made once,
-from Debian's packages, kept as a tar file for other engines, and pushed to the loopback registry, which the
+A stand-in has the name of the image that it stands in for and says so in its label `STAND_IN`. It is made
+once, from Debian's packages, kept as a tar file for other engines, and pushed to the loopback registry, which the
 embedded engine asks first: its tag and its digest resolve as the real ones would.
 """
 
@@ -203,7 +203,7 @@ def _tree(recipe: Recipe, target: Path) -> Path:
 
 
 def _with_digest(engine: DockerEngine, name: str) -> Image | None:
-    """Push a stand-in to the loopback registry and pull it from there, so that it has a digest by its own name."""
+    """Push a stand-in to the loopback registry and pull it from there: now its name has a digest."""
     if engine.name != "embedded":
         return None
     from labkit.engines.registry import Registry

@@ -29,7 +29,8 @@ _LOST = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _RAN = re.compile(
-    r"executor failed running \[(?P<a>.*)\]: (?:exit code|runc did not terminate successfully): ?(?P<code>.*)|"
+    r"executor failed running \[(?P<a>.*)\]: "
+    r"(?:exit code|runc did not terminate successfully): ?(?P<code>.*)|"
     r'process "(?P<b>.*)" did not complete successfully: exit code: (?P<code_b>\d+)|'
     r"The command '(?P<c>.*)' returned a non-zero code: (?P<code_c>\d+)|"
     r'building at STEP "(?P<d>.*?)": .*exit status (?P<code_d>\d+)',
@@ -41,49 +42,53 @@ _NOISE = re.compile(r"^(?:#\d+ (?:[\d.]+ |ERROR)?|-+$| > |failed to solve|execut
 def explain(raw: Raw, request: Request) -> WorkbookError:
     """The error that says why this build failed."""
     log = raw.log
-    last = [line for line in raw.lines if line.strip()][-3:]
-    tail = "\n".join(last)
-    if match := _SYNTAX.search(log):
-        return _fault(f"Line {match[1]} of the Dockerfile can't be read: {match[2].strip()}.", raw)
-    if match := re.search(r"unknown instruction: (\S+)|Unknown instruction: \"?(\w+)", log):
-        what = f"The Dockerfile can't be read: {match[1] or match[2]} is no instruction."
-        return _fault(what, raw, next_step="Instructions are FROM, COPY, RUN, ENV, CMD and a dozen more.")
-    if re.search(r"file with no instructions|Dockerfile cannot be empty|no FROM statement", log):
-        return _fault("The Dockerfile holds no instruction yet.", raw, next_step="Begin with FROM.")
-    if re.search(r"failed to read dockerfile|Cannot locate specified Dockerfile", log):
-        return _fault(f"There is no {request.dockerfile.name} in {request.context.name}.", raw)
-    if "docker/dockerfile" in tail or re.search(r"resolve image config for docker.io/docker/dockerfile", log):
-        if _NO_BASE.search(tail) or "dial tcp" in tail:
-            return Unavailable(
-                "The Dockerfile's first line names a frontend that lies in a registry out of reach.",
-                why="`# syntax=docker/dockerfile:1` makes the builder pull an image of that name.",
-                next_step="Take the line out: cache and secret mounts work without it here.",
-            )
-    if match := re.search(
-        r'"?(/?[^\s"]+)"?:? not found|forbidden path|COPY failed: .*?([^\s/]+): no such', tail
-    ):
-        if "cache key" in tail or "COPY failed" in tail or "checksum of ref" in tail:
-            return _fault(
-                f"COPY found no {(match[1] or match[2] or '').lstrip('/')} in the context {request.context.name}.",
-                raw,
-                next_step="Look at its spelling, and whether .dockerignore leaves it out.",
-            )
-    step = raw.steps.get(raw.running)
-    if step is None or step.text.startswith("FROM") or "FROM" in tail:
-        if (_NO_BASE.search(tail) or "dial tcp" in tail) and not _RAN.search(tail):
-            return _no_base(tail, step.text if step else "")
-    if _NO_SHELL.search(log) and not re.search(r"#\d+ [\d.]+ \S", log.split("no such file")[0][-400:]):
+    tail = "\n".join([line for line in raw.lines if line.strip()][-3:])
+    out_of_reach = bool(_NO_BASE.search(tail)) or "dial tcp" in tail
+    if error := _unreadable(log, raw, request):
+        return error
+    if "docker/dockerfile" in log and out_of_reach:
+        return Unavailable(
+            "The Dockerfile's first line names a frontend that lies in a registry out of reach.",
+            why="`# syntax=docker/dockerfile:1` makes the builder pull an image of that name.",
+            next_step="Take the line out: cache and secret mounts work without it here.",
+        )
+    if any(words in tail for words in ("cache key", "COPY failed", "checksum of ref", "no items matching")):
+        match = re.search(r'"(/[^"]+)"|stat (\S+?): no such|glob[^"]*"(?:[^"]*/)?([^"/]+)"', tail)
+        name = next((part for part in match.groups() if part), "") if match else "such file"
+        return _fault(
+            f"COPY found no {name.lstrip('/')} in the context {request.context.name}.",
+            raw,
+            next_step="Look at its spelling, and whether .dockerignore leaves it out.",
+        )
+    match = _RAN.search(log)
+    if out_of_reach and match is None:
+        step = raw.steps.get(raw.running)
+        return _no_base(tail, step.text if step else "")
+    if _NO_SHELL.search(log):
         return _fault(
             "A RUN step failed: the image that it runs in has no shell.",
             raw,
             why="RUN in its plain form is run by /bin/sh, which this base does not have.",
-            next_step='Do the work in an earlier stage and COPY the outcome, or write RUN ["program", "argument"].',
+            next_step="Do the work in an earlier stage and COPY the outcome.",
         )
-    if match := _RAN.search(log):
+    if match is not None:
         return _failed_step(match, raw)
     if _LOST.search(tail):
         return EngineLost("The engine ended during the build.", next_step="Build again: it is started anew.")
     return _fault("The image was not built.", raw, why=tail[-400:])
+
+
+def _unreadable(log: str, raw: Raw, request: Request) -> BuildFault | None:
+    """The error of a Dockerfile that can't be read as one."""
+    if match := _SYNTAX.search(log):
+        return _fault(f"Line {match[1]} of the Dockerfile can't be read: {match[2].strip()}.", raw)
+    if match := re.search(r'unknown instruction: "?(\w+)', log, re.IGNORECASE):
+        return _fault(f"The Dockerfile can't be read: {match[1]} is no instruction.", raw)
+    if re.search(r"no instructions|Dockerfile cannot be empty|no FROM statement|no build stage", log):
+        return _fault("The Dockerfile holds no instruction yet.", raw, next_step="Begin with FROM.")
+    if re.search(r"failed to read dockerfile|Cannot locate specified Dockerfile", log):
+        return _fault(f"There is no {request.dockerfile.name} in {request.context.name}.", raw)
+    return None
 
 
 def _failed_step(match: re.Match[str], raw: Raw) -> BuildFault:

@@ -69,7 +69,7 @@ class Raw:
         )
 
 
-# ---- BuildKit, through the command line ---------------------------------------------------------------------
+# ---- BuildKit, through the command line -------------------------------------------------------------------
 
 
 def buildkit_client(version: str, search: tuple[str | None, ...] | None = None) -> Path | None:
@@ -193,7 +193,7 @@ def _read_buildkit(line: str, raw: Raw, on_step: Say | None) -> None:
             raw.running = number
 
 
-# ---- an engine's own builder, through its API ---------------------------------------------------------------
+# ---- an engine's own builder, through its API -------------------------------------------------------------
 
 
 def with_api(api: docker.APIClient, request: Request) -> Raw:

@@ -56,7 +56,9 @@ class DockerContainer:
         Raises:
             WorkFault: It does not run, has no such program, or the command did not end in time.
         """
-        api = self._container.client.api
+        client = self._container.client
+        assert client is not None
+        api = client.api
         with lost_engine(), _timeout(api, seconds):
             try:
                 created = api.exec_create(self.id, list(command))

@@ -1,4 +1,4 @@
-"""Debian's dockerd as the workbook runs it: its own data, socket, bridge and cgroup, and away without a trace."""
+"""Debian's dockerd as the workbook runs it: its own data, socket, bridge, cgroup; gone without a trace."""
 
 from __future__ import annotations
 

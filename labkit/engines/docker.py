@@ -31,7 +31,8 @@ class DockerEngine:
     """An engine at an address; see `labkit.engines.base.Engine`.
 
     Args:
-        address: DOCKER_HOST's form, `unix:///...` or `tcp://...`; that variable or Docker's default by default.
+        address: As DOCKER_HOST holds it, `unix:///...` or `tcp://...`; by default that variable's, else
+            Docker's own.
         say: Told in a sentence what is done, if it takes time.
     """
 
@@ -234,7 +235,7 @@ class DockerEngine:
             try:
                 with tempfile.TemporaryFile() as file:
                     for chunk in made.export():
-                        file.write(chunk)
+                        file.write(chunk)  # type: ignore[arg-type]  # the stubs say text; it is bytes
                     file.seek(0)
                     with tarfile.open(fileobj=file) as tree:
                         return {member.name.removeprefix("./"): member.size for member in tree}
@@ -242,7 +243,7 @@ class DockerEngine:
                 made.remove(force=True, v=True)
 
     def layer_files(self, image: str) -> list[dict[str, bytes | None]]:
-        """What each layer holds, from the base upwards: small files' contents by path, None for larger ones."""
+        """What each layer holds, the base first: small files' contents by path, None for larger ones."""
         with self.saved(image) as archive:
             manifest = json.loads(_member(archive, "manifest.json"))[0]
             return [_contents(archive, name) for name in manifest["Layers"]]
@@ -394,7 +395,7 @@ def _not_started(refused: docker.errors.APIError) -> WorkFault:
         return WorkFault(
             f"The container did not start: the image has no {match[1]}.",
             why="CMD or ENTRYPOINT names it.",
-            next_step="A CMD in its plain form needs /bin/sh; in the form of a list it needs the program alone.",
+            next_step="A CMD in its plain form needs /bin/sh; written as a list, the program alone.",
         )
     if "No command specified" in said or "no command" in said.lower():
         return WorkFault("The container did not start: the image says no CMD.", next_step="Add one.")

@@ -35,7 +35,7 @@ def lacks() -> tuple[str, str] | None:
     return None
 
 
-# ---- links and packet filter --------------------------------------------------------------------------------
+# ---- links and packet filter ------------------------------------------------------------------------------
 
 
 def ip(*arguments: str) -> str:
@@ -53,7 +53,7 @@ def ip(*arguments: str) -> str:
 def links() -> list[str]:
     """The names of all network links."""
     with suppress(OSError):
-        return os.listdir("/sys/class/net")
+        return [link.name for link in Path("/sys/class/net").iterdir()]
     return []
 
 
@@ -103,7 +103,7 @@ def restore_forwarding(before: dict[str, Any]) -> None:
 
 
 def remove_chains(bridges: Sequence[str], subnet: str) -> None:
-    """Take the rules of these bridges out of the packet filter, and Docker's chains if nobody else uses them."""
+    """Take out the packet filter's rules of these bridges, and Docker's chains if nobody else uses them."""
     wanted = [*bridges, subnet] if subnet else list(bridges)
     for table, rule in _rules(wanted, chains=not _another_dockerd()):
         _iptables("-t", table, "-D", *rule.split()[1:])
@@ -157,7 +157,7 @@ def _tool(name: str) -> str:
     return path
 
 
-# ---- cgroups, mounts, processes -----------------------------------------------------------------------------
+# ---- cgroups, mounts, processes ---------------------------------------------------------------------------
 
 
 def cgroup_folders(group: str) -> list[Path]:

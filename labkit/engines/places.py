@@ -1,4 +1,4 @@
-"""Where engine, registry and base images keep what is theirs: one place a machine for root, else one a person."""
+"""Where engine, registry and base images keep what is theirs: one place a machine, or one a person."""
 
 from __future__ import annotations
 
