@@ -23,9 +23,21 @@ def _engine() -> None:
     connect()
 
 
-_RESOURCES: dict[str, Callable[[], None]] = {"engine": _engine, "gpu": _gpu}
-_SERVICES = ("engine",)
-"""Those that are started if they do not run, and go on when the check has ended."""
+def _python_images() -> None:
+    from labkit.engines import bases, connect
+
+    engine = connect()
+    for name in ("python:3.11-slim", "python:3.11"):
+        bases.provide(engine, name)
+
+
+_RESOURCES: dict[str, Callable[[], None]] = {
+    "engine": _engine,
+    "python_images": _python_images,
+    "gpu": _gpu,
+}
+_SERVICES = ("engine", "python_images")
+"""Those that are started or made if they are not there, and stay when the check has ended."""
 
 
 def start(wanted: Iterable[str]) -> None:

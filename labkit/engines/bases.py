@@ -1,8 +1,8 @@
 """The base images of the labs: the real ones where a registry is in reach, else stand-ins from Debian.
 
 A stand-in has the name of the image that it stands in for and says so in its label `STAND_IN`. It is made
-once, from Debian's packages, kept as a tar file for other engines, and pushed to the loopback registry, which the
-embedded engine asks first: its tag and its digest resolve as the real ones would.
+once, from Debian's packages, kept as a tar file for other engines, and pushed to the loopback registry,
+which the embedded engine asks first: its tag and its digest resolve as the real ones would.
 """
 
 from __future__ import annotations
