@@ -25,6 +25,7 @@ from autograder.plugin import CHECK_SECONDS
 from autograder.results import Outcome, Report
 from labkit.course import Lab, find_course
 from labkit.errors import WorkbookError
+from labkit.isolation.isolation import isolation_here
 from labkit.processes import end
 from labkit.verdicts import Verdict
 
@@ -54,6 +55,7 @@ def run_checks(
     *,
     parts: Sequence[str] | None = None,
     grading: bool = False,
+    fenced: bool = False,
     on_event: Callable[[Event], None] | None = None,
     logs: Path | None = None,
 ) -> Report:
@@ -64,6 +66,7 @@ def run_checks(
         work: The learner's folder of the assignment; it holds the lab's folder (`01_fastapi_server/`).
         parts: The checks to run, and with them what they depend on; all by default.
         grading: Run the hidden checks too.
+        fenced: Run what the learner made (a server, a function) in sandboxes: it is not our own.
         on_event: Told what happens while it happens.
         logs: Where servers' logs are kept, `build/logs` by default.
 
@@ -72,7 +75,10 @@ def run_checks(
 
     Raises:
         WorkbookError: The folder or the check does not exist.
+        Unavailable: It should be fenced, and there is no sandbox here.
     """
+    if fenced:
+        isolation_here()
     rubric = load_rubric(lab)
     specs = rubric.with_dependencies(list(parts)) if parts else list(rubric.checks)
     if not work.is_dir():
@@ -93,7 +99,7 @@ def run_checks(
         if on_event is not None:
             on_event(event)
 
-    command = _command(rubric, work.resolve(), specs, grading, logs.resolve())
+    command = _command(rubric, work.resolve(), specs, logs.resolve(), grading=grading, fenced=fenced)
     with (logs / f"{lab.id.replace('/', '-')}-checks.log").open("wb") as log:
         ended = _run(command, log.fileno(), receive)
     for spec in specs:
@@ -107,7 +113,9 @@ def run_checks(
     )
 
 
-def _command(rubric: Rubric, work: Path, specs: list[CheckSpec], grading: bool, logs: Path) -> list[str]:
+def _command(
+    rubric: Rubric, work: Path, specs: list[CheckSpec], logs: Path, *, grading: bool, fenced: bool
+) -> list[str]:
     return [
         *(sys.executable, "-m", "pytest", str(rubric.path), "-p", "autograder.plugin"),
         *(
@@ -121,6 +129,7 @@ def _command(rubric: Rubric, work: Path, specs: list[CheckSpec], grading: bool, 
         ),
         *(f"--work={work}", f"--logs={logs}", f"--only={','.join(spec.name for spec in specs)}"),
         *(["--grading"] if grading else []),
+        *(["--fenced"] if fenced else []),
     ]
 
 

@@ -23,6 +23,7 @@ from autograder.loading import CheckSpec, check_spec
 from autograder.results import Outcome
 from autograder.rubric import Evidence, Finding, start_evidence
 from labkit.errors import Unavailable, WorkbookError, WorkFault
+from labkit.isolation import guard
 from labkit.processes import adopt_orphans, end_descendants
 from labkit.verdicts import Judgement, Verdict
 
@@ -44,6 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--logs", type=Path, help="where servers' logs are kept")
     group.addoption("--only", default="", help="the checks to run, comma-separated; all by default")
     group.addoption("--grading", action="store_true", help="run hidden checks too")
+    group.addoption("--fenced", action="store_true", help="run what the learner made in sandboxes")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -52,6 +54,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{mark}: see autograder.rubric")
     if config.getoption("--work") is not None:
         adopt_orphans()
+        if config.getoption("--fenced"):
+            guard.use(guard.Sandboxed())
         config.pluginmanager.register(Runner(config), "workbook-runner")
 
 

@@ -28,7 +28,7 @@ def _python_images() -> None:
 
     engine = connect()
     for name in ("python:3.11-slim", "python:3.11"):
-        bases.provide(engine, name)
+        bases.provide_for(engine, name)
 
 
 _RESOURCES: dict[str, Callable[[], None]] = {

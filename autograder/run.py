@@ -218,6 +218,10 @@ def _lay(lab: Lab, folder: Path, work: Path | None) -> None:
 class _OwnInterpreter(AsyncKernelManager):
     """Starts kernels of the interpreter that runs this, whichever kernels are installed on the machine."""
 
+    def __init__(self, **options: Any) -> None:
+        # Through sockets of this user alone; of TCP the kernel warns that others could listen.
+        super().__init__(transport="tcp" if sys.platform == "win32" else "ipc", **options)
+
     @property
     def kernel_spec(self) -> KernelSpec:
         root = str(Path(autograder.__file__).parent.parent)

@@ -130,7 +130,7 @@ def fingerprint(rubric: Rubric) -> str:
     shared = [p for p in code if "rubrics" not in p.parts]
     ours = [
         rubric.path,
-        rubric.path.parent / "conftest.py",
+        *sorted(p for p in rubric.path.parent.glob("*.py") if not p.name.startswith("test_")),
         rubric.lab.handout,
         root.parent / "environments" / "core.txt",
     ]

@@ -1,12 +1,13 @@
-"""`python -m benchmarks [rate|others|known|bounds ...]`: the project's figures, in one table."""
+"""`python -m benchmarks [rate|others|known|bounds|lab ...]`: the project's figures, in one table."""
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from benchmarks.bounds import wrong_of_ten_thousand
+from benchmarks.lab_verdicts import verdicts
 from benchmarks.load_generator import against_others, holding_a_rate, known_behaviour
 from benchmarks.table import HEAD, Row
 
@@ -16,18 +17,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
-    parser.add_argument(
-        "--mlperf-python",
-        default=os.environ.get("MLPERF_PYTHON", ""),
-        help="the Python of an environment with mlcommons-loadgen; left out if not given",
-    )
-    parser.add_argument("parts", nargs="*", help="rate, others, known, bounds")
+    parser.add_argument("--lab-runs", type=int, default=5, help="of lab 11-01's load checks, each way")
+    parser.add_argument("parts", nargs="*", help="rate, others, known, bounds, lab")
     asked = parser.parse_args()
-    parts: dict[str, Callable[[], list[Row]]] = {
+    parts: dict[str, Callable[[], Iterable[Row]]] = {
         "rate": lambda: holding_a_rate(asked.repetitions, asked.seconds),
-        "others": lambda: against_others(asked.repetitions, asked.seconds, asked.mlperf_python),
+        "others": lambda: against_others(asked.repetitions, asked.seconds),
         "known": lambda: known_behaviour(asked.repetitions),
         "bounds": wrong_of_ten_thousand,
+        "lab": lambda: verdicts(asked.lab_runs),
     }
     unknown = set(asked.parts) - set(parts)
     if unknown:

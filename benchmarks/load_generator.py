@@ -28,16 +28,17 @@ def holding_a_rate(repetitions: int, seconds: float, rate: float = 8000.0) -> li
     ]
 
 
-def against_others(repetitions: int, seconds: float, mlperf_python: str) -> list[Row]:
+def against_others(repetitions: int, seconds: float) -> list[Row]:
     """The same server at the same rate, in turn with hey and with MLPerf's Server scenario."""
     ratios: dict[str, list[float]] = {}
     with delay_server("spread") as url:
         for seed in range(repetitions):
             recording = load(url, COMPARED_RATE, seconds, seed)
             ours = recording.quantile_ms(0.5), recording.quantile_ms(0.99)
-            others = {"hey": hey(url, rate=COMPARED_RATE, seconds=seconds + 1)}
-            if mlperf_python:
-                others["MLPerf Server"] = mlperf(mlperf_python, url, rate=COMPARED_RATE, seconds=seconds)
+            others = {
+                "hey": hey(url, rate=COMPARED_RATE, seconds=seconds + 1),
+                "MLPerf Server": mlperf(url, rate=COMPARED_RATE, seconds=seconds),
+            }
             for name, theirs in others.items():
                 for quantile, one, other in zip(("p50", "p99"), ours, theirs, strict=True):
                     ratios.setdefault(f"{quantile} as a part of {name}'s", []).append(one / other)

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from labkit.environments.environment import Environment
+
 NGINX = """
 worker_processes 1; daemon off; pid {folder}/pid; error_log {folder}/error.log;
 events {{ worker_connections 4096; }}
@@ -89,11 +91,12 @@ def hey(url: str, *, rate: float, seconds: float, workers: int = 50) -> tuple[fl
     return float(np.quantile(latency, 0.5)), float(np.quantile(latency, 0.99))
 
 
-def mlperf(python: str, url: str, *, rate: float, seconds: float) -> tuple[float, float]:
-    """MLPerf's Server scenario, by the Python of an environment that has it; p50 and p99 in milliseconds."""
+def mlperf(url: str, *, rate: float, seconds: float) -> tuple[float, float]:
+    """MLPerf's Server scenario, in the environment that has it; p50 and p99 in milliseconds."""
     import json
 
     program = str(Path(__file__).with_name("mlperf_server.py"))
+    python = str(Environment("bench").python)
     command = [python, program, url, str(rate), str(seconds)]
     # Its own messages go to standard output too: the result is the last line.
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout

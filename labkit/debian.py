@@ -78,6 +78,17 @@ GROUPS = {
         purpose="the project's tests of a second engine",
         daemons=("podman", "podman-auto-update", "podman-restart"),
     ),
+    "bench": Group(
+        packages=("nginx", "hey"),
+        programs=("nginx", "hey"),
+        purpose="the benchmarks that compare with them",
+        daemons=("nginx",),
+    ),
+    "sandbox": Group(
+        packages=("bubblewrap", "libseccomp2"),
+        programs=("bwrap",),
+        purpose="grading what learners hand in",
+    ),
 }
 
 

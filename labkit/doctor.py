@@ -24,6 +24,8 @@ from labkit.engines import machine as under
 from labkit.environments import Environment
 from labkit.environments.environment import running_in
 from labkit.environments.indexes import has_nvidia_driver
+from labkit.errors import Unavailable
+from labkit.isolation.isolation import isolation_here
 from labkit.models.store import is_made, models_folder
 from labkit.verdicts import Tier
 
@@ -117,6 +119,7 @@ def examine(root: Path | None = None, machine: debian.Machine | None = None) -> 
             _model(root),
             _packages("model server", "week 11", {"fastapi": "FastAPI", "uvicorn": "Uvicorn"}),
             _packages("grading", "release, grade", {"nbgrader": "nbgrader"}),
+            _sandbox(machine),
             _browser(machine),
             _engine(machine),
             _registry(machine),
@@ -178,6 +181,28 @@ def _packages(what: str, needed_by: str, names: dict[str, str]) -> Part:
     if lacking:
         return _made_by_make(what, needed_by, f"{', '.join(lacking)} not installed", "setup")
     return Part(what, needed_by, ", ".join(f"{names[name]} {found}" for name, found in versions.items()))
+
+
+def _sandbox(machine: debian.Machine) -> Part:
+    needed_by = "grade"
+    try:
+        return Part("sandbox", needed_by, str(isolation_here()).removeprefix("sandbox: "))
+    except Unavailable as error:
+        reason = f"{error.what} {error.why}".strip().rstrip(".")
+    if debian.missing("sandbox", machine) and machine.is_debian:
+        if machine.superuser or machine.terminal:
+            return _made_by_make("sandbox", needed_by, reason, "sandbox")
+        return Part(
+            "sandbox",
+            needed_by,
+            "-",
+            None,
+            reason,
+            debian.command_for(debian.missing("sandbox", machine), machine),
+        )
+    return Part(
+        "sandbox", needed_by, "-", None, reason, "workbook grade --unisolated, if you trust all submissions"
+    )
 
 
 def _browser(machine: debian.Machine) -> Part:

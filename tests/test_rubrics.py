@@ -20,6 +20,8 @@ ANSWERS = [
 def test_an_answer_earns_what_it_says(lab, name):
     prepare(models_folder() / "digits", say=lambda _: None)
     (found,) = validate(lab, COURSE.build / "validate", only=lambda answer: answer.name == name)
+    if found.verdict is Verdict.INCONCLUSIVE:
+        pytest.skip(f"this machine was too busy to tell: {'; '.join(found.wrong)}")
     assert found.verdict is Verdict.PASSED, "; ".join(found.wrong)
 
 

@@ -25,7 +25,7 @@ from autograder.nbgrading import feedback as make_feedback
 from autograder.nbgrading import grade as grade_work
 from autograder.nbgrading import release as release_assignment
 from autograder.nbgrading.grading import Done, GradingEvent
-from autograder.nbgrading.runner import RunLimits
+from autograder.nbgrading.runner import RunLimits, choose_runner
 from labkit.course import find_course
 from labkit.errors import WorkbookError
 from labkit.verdicts import Verdict
@@ -92,10 +92,15 @@ def grade(
         typer.Option("--run/--no-run", help="Run the notebooks; by default those that make what is judged."),
     ] = None,
     seconds: Annotated[float, typer.Option(help="How long one notebook may run.", min=1)] = 120.0,
+    unisolated: Annotated[
+        bool, typer.Option("--unisolated", help="Where there is no sandbox, run learners' code as yourself.")
+    ] = False,
     as_json: _Json = False,
 ) -> None:
     """Judge what was handed in, from outside, and write the scores into nbgrader's gradebook."""
-    settings = Settings(run=run, run_limits=RunLimits(seconds=seconds))
+    settings = Settings(
+        runner=choose_runner(unisolated=unisolated), run=run, run_limits=RunLimits(seconds=seconds)
+    )
     console = _console()
     try:
         if as_json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +15,8 @@ from autograder.workspace import Change, Done, make_copy
 from autograder.workspace import reset as reset_lab
 from labkit.course import Course, find_course
 from labkit.errors import WorkbookError
+
+SETTINGS = Path(__file__).parents[1] / "jupyter"
 
 
 def lab(
@@ -34,7 +37,8 @@ def lab(
     command = jupyterlab(course, port)
     console.print("JupyterLab opens in your browser. Ctrl-C here ends it.")
     sys.stdout.flush()
-    os.execv(command[0], command)  # noqa: S606  # JupyterLab takes over this terminal and its signals
+    # JupyterLab takes over this terminal and its signals.
+    os.execve(command[0], command, os.environ | jupyter_settings())  # noqa: S606
 
 
 def reset(
@@ -64,6 +68,15 @@ def jupyterlab(course: Course, port: int | None = None) -> list[str]:
         f"--LabApp.default_url=/lab/tree/{first.assignment}/{first.name}.ipynb",
         *([] if port is None else [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]),
     ]
+
+
+def jupyter_settings() -> dict[str, str]:
+    """Variables by which JupyterLab finds our defaults; what a person has set for themselves goes first.
+
+    It asks no website for news or versions, and kernels talk through files of their owner, not through TCP.
+    """
+    theirs = os.environ.get("JUPYTER_CONFIG_PATH", "")
+    return {"JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, [theirs, str(SETTINGS)]))}
 
 
 def _tell(console: Console, changes: list[Change]) -> None:

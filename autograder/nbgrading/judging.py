@@ -26,7 +26,7 @@ from autograder.loading import load_rubric
 from autograder.nbgrading.files import Limits, TooMuch, copy_plain
 from autograder.nbgrading.pages import put_notice, put_outcomes
 from autograder.nbgrading.records import LabRecord, OwnError, Problem, Status, SubmissionRecord
-from autograder.nbgrading.runner import KernelRunner, NotebookRunner, RunLimits
+from autograder.nbgrading.runner import NotebookRunner, RunLimits, can_isolate, choose_runner
 from autograder.nbgrading.settings import Folders
 from autograder.nbgrading.submitted import Unreadable, make_harmless, read_submitted, sanitise
 from autograder.results import Outcome, Report
@@ -53,12 +53,14 @@ class Settings:
         run_limits: What running one may take.
         limits: How much a submission may hold.
         run: Whether notebooks are run; by default those that say so (`"workbook": {"run": true}`).
+        fenced: Whether checks run learners' servers and functions in sandboxes.
     """
 
-    runner: NotebookRunner = field(default_factory=KernelRunner)
+    runner: NotebookRunner = field(default_factory=choose_runner)
     run_limits: RunLimits = field(default_factory=RunLimits)
     limits: Limits = field(default_factory=Limits)
     run: bool | None = None
+    fenced: bool = field(default_factory=can_isolate)
 
 
 @dataclass
@@ -230,6 +232,8 @@ class _Unit:
                 ran = self.settings.runner.run(to_run(notebook), work, self.settings.run_limits)
             notebook = _with_outputs(notebook, ran.notebook)
             problems = [ran.problem] if ran.problem else []
+            self.remarks += ran.remarks
+            record = record.model_copy(update={"isolation": ran.isolation})
         make_harmless(notebook)
         return notebook, record.model_copy(update={"problems": problems, "seconds": spent})
 
@@ -292,7 +296,7 @@ class _Unit:
         shutil.copytree(self.kept, judged)
         logs = self.course.build / "logs" / "grading" / self.learner
         try:
-            report = run_checks(lab, judged, grading=True, logs=logs)
+            report = run_checks(lab, judged, grading=True, fenced=self.settings.fenced, logs=logs)
         except WorkbookError as error:
             self.own_errors.append(OwnError(learner=self.learner, where=lab.id, message=str(error)))
             return None

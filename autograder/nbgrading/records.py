@@ -63,6 +63,7 @@ class LabRecord(_Data):
         problems: What stood in the way; none if all went well.
         report: What the checks found, None if they could not be run.
         seconds: How long each phase took (`sanitise`, `run`, `judge`).
+        isolation: How the notebook was kept apart while it ran, in words; empty if it was not run.
     """
 
     lab: str
@@ -70,6 +71,7 @@ class LabRecord(_Data):
     problems: list[Problem] = Field(default_factory=list)
     report: Report | None = None
     seconds: dict[str, float] = Field(default_factory=dict)
+    isolation: str = ""
 
     @property
     def status(self) -> Status:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import copy
+import html
 import json
 import logging
 import re
@@ -27,6 +28,7 @@ NOTEBOOK_BYTES = 20_000_000
 OUTPUT_BYTES = 200_000
 IMAGE_BYTES = 2_000_000
 _NBFORMAT = 4
+_PLAIN_LINK = r"\s*<?(?:https?://|mailto:|#|[\w./-]+[\s>)])"
 _WORD_JOINER = "\u2060"
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _IMAGES = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
@@ -197,7 +199,10 @@ def make_harmless(notebook: NotebookNode) -> None:
 
 
 def without_tags(text: str) -> str:
-    """Markdown that looks the same and holds no HTML tag and no link that runs script."""
+    """Markdown that looks the same and holds no HTML tag, and no link but to the web or a plain file name."""
+    while text != (plain := html.unescape(text)):  # a renderer would decode what nothing else here sees
+        text = plain
+    text = re.sub(rf"(\](?:\(|:))(?!{_PLAIN_LINK})", rf"\1{_WORD_JOINER}", text)
     text = re.sub(r"<(?=[A-Za-z/!?])", f"<{_WORD_JOINER}", text)
     return re.sub(r"(?i)\b(javascript|vbscript|data)(?=\s*:)", rf"\1{_WORD_JOINER}", text)
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from labkit.engines import places
-from labkit.engines.base import STAND_IN, EngineLost, Image
+from labkit.engines.base import STAND_IN, Engine, EngineLost, Image
 from labkit.engines.dockerfile import Dockerfile
 from labkit.errors import Unavailable, WorkbookError, WorkFault
 
@@ -103,6 +103,13 @@ def provide(engine: DockerEngine, name: str) -> Image:
             )
         image = _make(engine, name, folder)
     return _with_digest(engine, name) or image
+
+
+def provide_for(engine: Engine, name: str) -> Image:
+    """As `provide`, for whichever engine: one that does not speak Docker's API brings its own bases."""
+    from labkit.engines.docker import DockerEngine
+
+    return provide(engine, name) if isinstance(engine, DockerEngine) else engine.pull(name)
 
 
 def provide_all(engine: DockerEngine, dockerfile: Path) -> None:

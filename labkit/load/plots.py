@@ -6,7 +6,7 @@ import base64
 import html
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,7 @@ def plot(recording: Recording, *, limit_ms: float | None = None, title: str = ""
     over_time, distribution = figure.subplots(1, 2)
     draw_over_time(over_time, recording, limit_ms)
     draw_distribution(distribution, recording, limit_ms)
+    _draw_legend(figure, distribution, over_time)
     if title:
         figure.suptitle(title)
     return Plot(figure, describe(recording, limit_ms=limit_ms))
@@ -101,7 +102,6 @@ def draw_over_time(axes: Axes, recording: Recording, limit_ms: float | None = No
         )
     _draw_limit(axes, limit_ms)
     axes.set(xlabel="seconds", ylabel="latency (ms)", yscale="log", title="Latency over time")
-    _draw_legend(axes, "upper right")
     axes.grid(alpha=0.3)
 
 
@@ -129,7 +129,6 @@ def draw_distribution(axes: Axes, recording: Recording, limit_ms: float | None =
     ticks = [10.0**power for power in range(int(np.log10(rarest)) + 2)]
     axes.set(xlabel="quantile", ylabel="latency (ms)", xscale="log", yscale="log", title="Distribution")
     axes.set_xticks(ticks, [f"p{100 * (1 - 1 / tick):.6g}" for tick in ticks], minor=False)
-    _draw_legend(axes, "upper left")
     axes.grid(alpha=0.3)
 
 
@@ -174,9 +173,16 @@ def _draw_limit(axes: Axes, limit_ms: float | None) -> None:
         axes.axhline(limit_ms, color=LIMIT_COLOUR, linestyle="--", linewidth=1.2, label=f"{limit_ms:g} ms")
 
 
-def _draw_legend(axes: Axes, where: Literal["upper left", "upper right"]) -> None:
-    if axes.get_legend_handles_labels()[1]:
-        axes.legend(loc=where, fontsize="small")
+def _draw_legend(figure: Figure, *pictures: Axes) -> None:
+    """One legend below both pictures, where it covers nothing; what the first one names comes first."""
+    named: dict[str, Any] = {}
+    for axes in pictures:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            named.setdefault(label, handle)
+    if named:
+        figure.legend(
+            named.values(), named.keys(), loc="outside lower center", ncols=len(named), fontsize="small"
+        )
 
 
 def _milliseconds(value: float) -> str:

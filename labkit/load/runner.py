@@ -15,6 +15,7 @@ from typing import cast
 import numpy as np
 
 from labkit.errors import WorkbookError
+from labkit.isolation.network import Network
 from labkit.load.clients import Check, Client
 from labkit.load.outcomes import Outcome
 from labkit.load.recording import Recording
@@ -45,7 +46,11 @@ class Progress:
 
 
 def run(
-    schedule: Schedule, client: Client, *, progress: Callable[[Progress], None] | None = None
+    schedule: Schedule,
+    client: Client,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    network: Network | None = None,
 ) -> Recording:
     """Send a load and return what was measured.
 
@@ -57,6 +62,7 @@ def run(
         schedule: When to send.
         client: What to send, and to whom.
         progress: Called about twice a second.
+        network: Where to send it from: that of a sandboxed server (`Endpoint.network`), or this machine's.
 
     Raises:
         WorkbookError: If the load process could not run.
@@ -65,7 +71,7 @@ def run(
         folder = Path(name)
         plan = {"schedule": schedule.plain(), "client": client.plain(), "shares": client.shares}
         (folder / "plan.json").write_text(json.dumps(plan))
-        with _load_process(folder) as process:
+        with _load_process(folder, network) as process:
             ended_by_hand = _follow(process, schedule, progress)
         if not (folder / "recording.npz").is_file():
             raise _no_recording(process.returncode, (folder / "errors.txt").read_text(errors="replace"))
@@ -76,9 +82,11 @@ def run(
 
 
 @contextmanager
-def _load_process(folder: Path) -> Iterator[subprocess.Popen[str]]:
+def _load_process(folder: Path, network: Network | None) -> Iterator[subprocess.Popen[str]]:
     """The load process; it is gone when the block is left, however that happens."""
     command = [sys.executable, "-m", "labkit.load", str(folder / "plan.json"), str(folder / "recording.npz")]
+    if network is not None:
+        command = network.command(command)
     with (folder / "errors.txt").open("w") as errors:
         process = subprocess.Popen(
             command,
@@ -89,6 +97,7 @@ def _load_process(folder: Path) -> Iterator[subprocess.Popen[str]]:
             cwd=Path(__file__).parents[2],
             # A Ctrl-C on the terminal is for us: we tell the process to end.
             start_new_session=True,
+            pass_fds=() if network is None else (network.handle,),
         )
     try:
         yield process

@@ -179,7 +179,7 @@ def test_the_manifest_knows_what_was_handed_out(course):
 
 def test_the_command_makes_the_copy_and_opens_jupyterlab(small_course, monkeypatch, capsys):
     called = []
-    monkeypatch.setattr("os.execv", lambda program, arguments: called.append(arguments))
+    monkeypatch.setattr("os.execve", lambda program, arguments, variables: called.append(arguments))
     commands.lab(no_open=True)
     assert "Your copy is in learn: 3 made." in capsys.readouterr().out
     assert not called

@@ -16,6 +16,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
+from autograder.commands.lab import jupyter_settings
 from labkit.processes import Process
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -85,12 +86,12 @@ def jupyter_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
                 *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
                 *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
                 *(f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={folder}"),
-                "--LabApp.news_url=None",
                 "--LabApp.expose_app_in_browser=True",
             ],
             cwd=folder,
             log=home / "log",
             environment={
+                **jupyter_settings(),
                 "HOME": str(home),
                 "JUPYTER_CONFIG_DIR": str(home / "config"),
                 "JUPYTER_DATA_DIR": str(home / "data"),

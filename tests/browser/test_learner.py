@@ -57,6 +57,8 @@ def test_a_failed_check_says_why_and_an_edit_mends_it(browser, jupyter, learn, s
     wait_for(browser, lambda b: b.execute_script(ready))
     wait_for(browser, lambda b: "Idle" in b.find_element(By.TAG_NAME, "body").text)
 
+    assert "official Jupyter news" not in browser.find_element(By.TAG_NAME, "body").text
+
     run_all(browser)
     wait_for(browser, lambda b: any("answered 404" in text for text in tables(b)))
     wait_for(browser, lambda b: any("blocked" in text for text in tables(b)))

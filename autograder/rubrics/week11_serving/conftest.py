@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from autograder.fixtures import copy_work
+from autograder.rubrics.week11_serving.mixed_load import make_bodies
 from labkit.models import models_folder
 
 HANDED_OUT = ("model.py", "model.safetensors", "model.pt")
@@ -25,6 +26,12 @@ class Digits:
 def digits():
     with np.load(models_folder() / "digits" / "reference.npz", allow_pickle=False) as reference:
         return Digits(reference["images"], reference["scores"])
+
+
+@pytest.fixture(scope="session")
+def bodies(digits):
+    """What the mixed load sends, and what should be answered."""
+    return make_bodies(digits.images, digits.scores)
 
 
 @pytest.fixture(scope="session")

@@ -7,15 +7,26 @@ import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
 from autograder.rubric import after, credit, hidden, points, progress, reading, require
+from autograder.rubrics.week11_serving.mixed_load import (
+    ANSWER_SECONDS,
+    TOLERANCE,
+    flood,
+    mixed_load,
+    why_missed,
+)
 from autograder.served import Served
 from labkit.errors import WorkFault
+from labkit.isolation.guard import FOLDER
+from labkit.load import Outcome
+from labkit.slo import Objective, measure_until_decided
+from labkit.verdicts import Judgement, Verdict
 
 who_waits = reading(
     "who_waits",
     points=2,
     criteria=[
         (1, "single images that came during the bulk request waited until the event loop was free again"),
-        (1, "each of them waited for the same moment, so whoever came later waited less: the slanting line"),
+        (1, "each of them waited for the same moment, so whoever came later waited less: the falling line"),
     ],
 )
 why_the_pickle_ran = reading(
@@ -27,7 +38,8 @@ why_the_pickle_ran = reading(
     ],
 )
 
-TOLERANCE = 1e-3
+OBJECTIVE = Objective(milliseconds=100, quantile=0.99, confidence=0.99)
+FLOODS = (32, 64, 128)
 
 
 @points(
@@ -144,7 +156,7 @@ def test_health(server, copy_of_work, logs):
     bare = copy_of_work("without_weights")
     for weights in bare.glob("model.[sp]*t*"):
         weights.unlink()
-    status = started_status(bare, logs)
+    status, _ = started(bare, logs)
     require(
         status != 200,
         "without its weights it is not ready" if status != 200 else "without its weights it still says ready",
@@ -160,19 +172,18 @@ def test_health(server, copy_of_work, logs):
         "The same weights lie in model.safetensors, a format that can hold nothing else.",
     ],
 )
-def test_safe_weights(copy_of_work, scratch, logs):
+def test_safe_weights(copy_of_work, logs):
     """loads its weights without running what is in the file"""
     folder = copy_of_work("canary")
-    canary = scratch / "canary-sang"
     pickles = {"model.pt", *(p.name for p in folder.iterdir() if p.suffix in PICKLED)}
     for name in pickles:
         (folder / name).write_bytes(pickle.dumps(Canary()))
     progress("starting the server with a model file that runs code")
-    started_status(folder, logs, CANARY=str(canary))
+    _, sang = started(folder, logs, leaves=CANARY)
     require(
-        not canary.exists(),
+        not sang,
         "a booby-trapped model file stayed unopened"
-        if not canary.exists()
+        if not sang
         else "a booby-trapped model file ran its code inside the server",
         cause="Whoever can write that file can do all that the server can.",
     )
@@ -199,16 +210,89 @@ def test_metrics(server, digits):
     )
 
 
+@after("test_predictions")
+@points(
+    3,
+    hints=[
+        "Measure one bulk request alone. Who else can be answered while the model works on it?",
+        "The model and the reading of a large body both belong into a thread, out of the event loop.",
+        "In a thread, a bulk request still holds the model for a third of a second. Cut it into slices of 16 "
+        "or 32 images, and let single images in between.",
+    ],
+)
+def test_latency(server, bodies):
+    """p99 of single images under 100 ms, beside bulk requests"""
+    decision = measure_until_decided(
+        lambda attempt: mixed_load(server.endpoint, bodies, seed=attempt), OBJECTIVE, kind="single"
+    )
+    last = decision.recordings[-1]
+    require(decision.judgement, cause=why_missed(last, OBJECTIVE.milliseconds))
+    bulk = last.only("bulk").measured()
+    answered = bulk.requests - bulk.misses
+    require(
+        answered >= 0.8 * bulk.requests,
+        f"{answered} of {bulk.requests} bulk requests answered",
+        cause="Whoever sends a thousand images is owed an answer, too: this load leaves time for them.",
+    )
+
+
+@after("test_predictions")
+@points(
+    1,
+    hints=[
+        f"Nobody waits longer than {ANSWER_SECONDS:.0f} s: how many bulk requests can you answer until then?",
+        "Count the requests that are inside. When a new one would be too many, answer 503 at once, before "
+        "its body is parsed.",
+    ],
+)
+def test_overload(server, bodies, digits):
+    """refuses with 503 what it can't answer in time"""
+    for requests in FLOODS:
+        flooded = flood(server.endpoint, bodies, requests)
+        refused = flooded.statuses().get(503, 0)
+        answered = flooded.outcomes().get(Outcome.OK, 0)
+        seen = f"of {requests} bulk requests at once {answered} answered, {refused} refused with 503"
+        lost = requests - answered - refused
+        if lost and flooded.lag_quantile_ms() > 1000:
+            require(Judgement(Verdict.INCONCLUSIVE, f"{seen}, but this machine was too busy to send them"))
+        require(not lost, f"{seen}, {lost} lost" if lost else seen, cause=how_lost(flooded))
+        if refused:
+            break
+    else:
+        require(Judgement(Verdict.INCONCLUSIVE, f"{seen}: this machine could not overload it"))
+    require(answered > 0, "" if answered else f"{seen}: some it has time for")
+    if agreeing(server, digits.images[:1], digits.scores[:1]) != 1:
+        raise WorkFault("After the flood a single image was not answered rightly.")
+
+
 # ---- what the checks use ----------------------------------------------------------------------------------
 
 PICKLED = {".pt", ".pth", ".pkl", ".pickle", ".bin", ".joblib", ".npy"}
 
 
+CANARY = "canary-sang"
+
+
 class Canary:
-    """Unpickling one makes the file that the variable CANARY names."""
+    """Unpickling one makes a file in the server's folder."""
 
     def __reduce__(self):
-        return (exec, ("import os, pathlib; pathlib.Path(os.environ['CANARY']).touch()",))
+        return (exec, (f"import os, pathlib; pathlib.Path(os.environ[{FOLDER!r}], {CANARY!r}).touch()",))
+
+
+def how_lost(flooded):
+    """What became of those that were neither answered nor refused."""
+    kinds = {
+        Outcome.TIMEOUT: f"not answered within {ANSWER_SECONDS:.0f} s: they all waited in one long queue",
+        Outcome.WRONG_ANSWER: "answered wrongly",
+        Outcome.REFUSED: "not even connected",
+        Outcome.BROKEN: "cut off",
+    }
+    outcomes, statuses = flooded.outcomes(), flooded.statuses()
+    said = [f"{outcomes[kind]} {words}" for kind, words in kinds.items() if kind in outcomes]
+    expected = (0, 200, 503)
+    said += [f"{count} answered {status}" for status, count in statuses.items() if status not in expected]
+    return "; ".join(said)
 
 
 def agreeing(server, images, scores):
@@ -249,14 +333,18 @@ def counts(server):
     }
 
 
-def started_status(folder, logs, **environment):
-    """Start the server in that folder; gives the status of GET /ready, or None if it does not start."""
+def started(folder, logs, leaves=""):
+    """Start the server in that folder and ask it something.
+
+    Returns:
+        The status of GET /ready, None if it does not start; and whether it left a file of that name.
+    """
     log = logs / f"01_fastapi_server-{folder.name}.log"
-    with Served(folder, log=log, environment=environment) as served:
+    with Served(folder, log=log) as served:
         try:
             served.start()
             status = served.get("/ready").status
             served.post("/predict", {"features": [[0] * 784]})  # some load the model only now
         except WorkFault:
-            return None
-        return status
+            status = None
+        return status, bool(leaves) and served.left(leaves) is not None

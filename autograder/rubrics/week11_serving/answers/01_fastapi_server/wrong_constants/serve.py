@@ -2,9 +2,10 @@
 
 import asyncio
 import os
+from collections import Counter as Tally
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated
 
 import numpy as np
@@ -18,7 +19,8 @@ from safetensors.torch import load_file
 
 SLICE = 16  # images in one run of the model: a few milliseconds
 MOST_IMAGES = 1024  # in one request
-MOST_WAITING = {"single": 256, "bulk": 4}  # requests, per queue
+MOST_INSIDE = {"small": 256, "large": 3}  # requests that are read, wait or are worked on
+LARGE_BODY = 50_000  # bytes; some twenty images
 BODY_BYTES = 16 << 20
 
 Grey = Annotated[float, Field(ge=0, le=255, allow_inf_nan=False)]
@@ -54,13 +56,22 @@ class Model:
         self._network.load_state_dict(load_file("model.safetensors"))
         self._network.eval()
         self._thread = ThreadPoolExecutor(1)
-        self._waiting: dict[str, deque[Job]] = {kind: deque() for kind in MOST_WAITING}
+        self._inside: Tally[str] = Tally()
+        self._waiting: dict[str, deque[Job]] = {kind: deque() for kind in MOST_INSIDE}
         self._arrived = asyncio.Event()
 
-    async def predict(self, images: np.ndarray) -> list[list[float]]:
-        kind = "single" if len(images) <= SLICE else "bulk"
-        if len(self._waiting[kind]) >= MOST_WAITING[kind]:
-            raise HTTPException(503, "too many requests wait", {"Retry-After": "1"})
+    @contextmanager
+    def admitted(self, kind: str):
+        """Count a request while it is inside, or refuse it."""
+        if self._inside[kind] >= MOST_INSIDE[kind]:
+            raise HTTPException(503, "too many requests are inside", {"Retry-After": "1"})
+        self._inside[kind] += 1
+        try:
+            yield
+        finally:
+            self._inside[kind] -= 1
+
+    async def predict(self, images: np.ndarray, kind: str) -> list[list[float]]:
         job = Job(images)
         self._waiting[kind].append(job)
         self._arrived.set()
@@ -69,7 +80,7 @@ class Model:
     async def work(self) -> None:
         """Run slices for ever, those of small requests first."""
         while True:
-            queue = self._waiting["single"] or self._waiting["bulk"]
+            queue = self._waiting["small"] or self._waiting["large"]
             if not queue:
                 self._arrived.clear()
                 await self._arrived.wait()
@@ -123,9 +134,12 @@ async def predict(request: Request):
             body = await request.body()
             if len(body) > BODY_BYTES:
                 raise HTTPException(413, f"at most {BODY_BYTES} bytes")
-            # A bulk body takes tens of milliseconds to read: not in the event loop.
-            images = parse(body) if len(body) < 50_000 else await asyncio.to_thread(parse, body)
-            scores = await request.app.state.model.predict(images)
+            kind = "small" if len(body) < LARGE_BODY else "large"
+            model = request.app.state.model
+            with model.admitted(kind):
+                # A large body takes tens of milliseconds to parse: not in the event loop.
+                images = parse(body) if kind == "small" else await asyncio.to_thread(parse, body)
+                scores = await model.predict(images, kind)
             status = "200"
             return {"prediction": scores}
         except HTTPException as refusal:
