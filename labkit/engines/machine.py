@@ -135,8 +135,13 @@ def _rules(words: Sequence[str], *, chains: bool) -> list[tuple[str, str]]:
 
 
 def _another_dockerd() -> bool:
-    """Whether a dockerd runs; ours has been ended by then."""
-    return any(p.info["name"] == "dockerd" for p in psutil.process_iter(["name"]))
+    """Whether a dockerd runs in our network; the one that is swept has been ended by then."""
+    for process in psutil.process_iter(["name"]):
+        if process.info["name"] == "dockerd":
+            with suppress(OSError):
+                if Path(f"/proc/{process.pid}/ns/net").readlink() == Path("/proc/self/ns/net").readlink():
+                    return True
+    return False
 
 
 _PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
