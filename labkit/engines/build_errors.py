@@ -24,7 +24,8 @@ _NO_NETWORK = re.compile(
 _NO_SHELL = re.compile(r'(?:exec: "?/bin/sh"?|"/bin/sh": stat /bin/sh|/bin/sh).*(?:no such file|not found)')
 _LOST = re.compile(
     r"Cannot connect to the Docker daemon|error reading from server: EOF|connection reset|"
-    r"transport is closing|unexpected EOF|Unavailable desc|connection refused|no active session|"
+    r"transport is closing|did not provide an image ID|"
+    r"unexpected EOF|Unavailable desc|connection refused|no active session|"
     r"^(?:ERROR: )?EOF$|error during connect",
     re.IGNORECASE | re.MULTILINE,
 )

@@ -7,16 +7,14 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import docker
-import docker.errors
 import psutil
-import requests.exceptions
 from filelock import FileLock
 
 from labkit import debian
@@ -81,9 +79,12 @@ class Daemon:
         if not (self.run / "docker.sock").is_socket() or self._process() is None:
             return False
         try:
-            client = docker.DockerClient(base_url=self.address, version="1.40", timeout=5)
-            return bool(client.ping())
-        except (docker.errors.DockerException, requests.exceptions.RequestException):
+            with socket.socket(socket.AF_UNIX) as line:
+                line.settimeout(5)
+                line.connect(str(self.run / "docker.sock"))
+                line.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+                return b" 200 " in line.recv(64)
+        except OSError:
             return False
 
     def _process(self) -> psutil.Process | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ import requests.exceptions
 
 from labkit import debian
 from labkit.engines import bases, building
-from labkit.engines.base import About, Build, EngineLost, Image, Layer, Say
+from labkit.engines.base import About, Build, BuildFault, EngineLost, Image, Layer, Say
 from labkit.engines.containers import DockerContainer, lost_engine
 from labkit.errors import Unavailable, WorkFault
 
@@ -46,13 +47,19 @@ class DockerEngine:
     @cached_property
     def _client(self) -> docker.DockerClient:
         try:
+            _knock(self.address)
             return docker.DockerClient(base_url=self.address, version="auto", timeout=120)
+        except OSError as error:
+            raise self._nobody(error.strerror or str(error)) from error
         except (docker.errors.DockerException, requests.exceptions.RequestException, ValueError) as error:
-            raise EngineLost(
-                f"No container engine answers at {self.address}.",
-                why=str(error).rpartition(": ")[2][:120],
-                next_step="Start it, or take the variable DOCKER_HOST away to use the embedded one.",
-            ) from error
+            raise self._nobody(str(error).rpartition(": ")[2][:120]) from error
+
+    def _nobody(self, why: str) -> EngineLost:
+        return EngineLost(
+            f"No container engine answers at {self.address}.",
+            why=f"{why}." if why else "",
+            next_step="Start it, or take the variable DOCKER_HOST away to use the embedded one.",
+        )
 
     @cached_property
     def _version(self) -> str:
@@ -111,18 +118,25 @@ class DockerEngine:
             seconds=seconds,
             on_step=on_step,
         )
-        self._prepare_build()
+        self._get_ready()
         bases.provide_all(self, request.dockerfile)
         try:
             raw = self._build(request)
-        except EngineLost:
-            self.__dict__.pop("_client", None)
-            raise
+        except BuildFault as fault:
+            if self._answers():
+                raise
+            raise EngineLost("The engine ended during the build.", next_step="Build again.") from fault
         steps = tuple(step for step in raw.steps.values() if not step.text.startswith("FROM "))
         return Build(self.inspect(raw.image), round(raw.seconds, 3), steps, raw.log)
 
-    def _prepare_build(self) -> None:
-        """For backends that prepare something before each build."""
+    def _get_ready(self) -> None:
+        """For backends that prepare something before each build and each container."""
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self._client.ping())
+        except (docker.errors.DockerException, requests.exceptions.RequestException):
+            return False
 
     def _build(self, request: building.Request) -> building.Raw:
         if self._buildkit is not None:
@@ -153,6 +167,7 @@ class DockerEngine:
         entrypoint: Sequence[str] | None = None,
     ) -> DockerContainer:
         """Start a container; see `Engine.run`."""
+        self._get_ready()
         how: dict[str, Any] = {
             "environment": dict(environment or {}),
             "read_only": read_only,
@@ -333,6 +348,13 @@ class DockerEngine:
                 return
             except docker.errors.APIError as refused:
                 raise WorkFault(f"{image} was not removed.", why=str(refused.explanation)) from refused
+
+
+def _knock(address: str) -> None:
+    """See whether anybody listens there: the library leaves its socket open if nobody does."""
+    if address.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(address.removeprefix("unix://"))
 
 
 def _split(tag: str) -> tuple[str, str]:

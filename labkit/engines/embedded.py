@@ -49,6 +49,6 @@ class EmbeddedEngine(DockerEngine):
         found = super().about()
         return About(f"embedded {found.name}", found.address, found.builder, found.bridge)
 
-    def _prepare_build(self) -> None:
+    def _get_ready(self) -> None:
         self.up()
         host_indexes.hand_in(self.daemon.given)

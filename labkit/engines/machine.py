@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -52,9 +53,7 @@ def ip(*arguments: str) -> str:
 
 def links() -> list[str]:
     """The names of all network links."""
-    with suppress(OSError):
-        return [link.name for link in Path("/sys/class/net").iterdir()]
-    return []
+    return [name for _, name in socket.if_nameindex()]
 
 
 def remove_links(names: Iterable[str]) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -101,6 +102,7 @@ class Registry:
             self._stop()
             self.run.mkdir(parents=True, exist_ok=True)
             self.data.mkdir(parents=True, exist_ok=True)
+            self._refuse_taken_port()
             config = self.run / "config.yml"
             config.write_text(_CONFIGURATION.format(data=self.data, port=self.port))
             with self._log.open("wb") as log:
@@ -124,16 +126,27 @@ class Registry:
             self._await()
         return True
 
+    def _refuse_taken_port(self) -> None:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", self.port))
+            except OSError as error:
+                raise Unavailable(
+                    "The registry did not start.",
+                    why=f"Another program listens on port {self.port} of 127.0.0.1.",
+                    next_step="Stop that program, then try again.",
+                ) from error
+
     def _await(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while not self.is_up():
             if time.monotonic() > deadline or ((self.run / "pid").exists() and self._ended()):
                 said = self._log.read_text(errors="replace").strip().splitlines()
                 self._stop()
-                why = said[-1][-200:] if said else "It said nothing."
-                if "address already in use" in why:
-                    why = f"Another program listens on port {self.port} of 127.0.0.1."
-                raise Unavailable("The registry did not start.", why=why)
+                raise Unavailable(
+                    "The registry did not start.", why=said[-1][-200:] if said else "It said nothing."
+                )
             time.sleep(0.03)
 
     def _ended(self) -> bool:

@@ -38,7 +38,8 @@ def test_a_target_arguments_and_secrets(engine, context, tmp_path):
     (tmp_path / "token").write_text("s3cret-words")
     folder = context(
         f"{BASE.strip()} AS one\nARG WORD=none\n"
-        'RUN --mount=type=secret,id=token test "$(cat /run/secrets/token)" = s3cret-words && echo $WORD > /word\n'
+        "RUN --mount=type=secret,id=token "
+        'test "$(cat /run/secrets/token)" = s3cret-words && echo $WORD > /word\n'
         "FROM one AS two\nRUN false\n"
     )
     made = engine.build(
@@ -93,7 +94,7 @@ def test_pip_lays_files_where_the_real_image_does(engine, context):
     made = engine.build(
         context(
             f"{BASE}RUN pip install --no-cache-dir --prefix=/p six==1.17.0 && pip install --no-cache-dir "
-            "--user six==1.17.0 && pip install --no-cache-dir six==1.17.0 && python -m venv /v\n"
+            "--user six==1.17.0 && pip install --no-cache-dir -I six==1.17.0 && python -m venv /v\n"
         )
     )
     files = engine.files(made.image.id)

@@ -17,7 +17,7 @@ from labkit.engines.daemon import Daemon
 from labkit.errors import Unavailable, WorkbookError
 
 SCRIPT = """
-import json, os, signal, subprocess, sys, time
+import json, os, signal, socket, subprocess, sys, time
 from pathlib import Path
 import psutil
 from labkit.engines.daemon import Daemon
@@ -26,7 +26,8 @@ from labkit.engines.embedded import EmbeddedEngine
 def see():
     rules = "".join(subprocess.run(["iptables", "-t", t, "-S"], capture_output=True, text=True).stdout
                     for t in ("filter", "nat"))
-    return [rules, sorted(os.listdir("/sys/class/net")), Path("/proc/sys/net/ipv4/ip_forward").read_text()]
+    links = sorted(name for _, name in socket.if_nameindex())
+    return [rules, links, Path("/proc/sys/net/ipv4/ip_forward").read_text()]
 
 place = Path(sys.argv[1])
 subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
