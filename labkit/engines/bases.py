@@ -136,18 +136,23 @@ def _make(engine: DockerEngine, name: str, folder: Path) -> Image:
     recipe = RECIPES[name]
     if recipe.base is None:
         engine.say(f"Making a stand-in for {name} from Debian's packages (once, about half a minute).")
-        return engine.load_root(
-            _tree(recipe, folder / f"{name.replace(':', '-')}-{VERSION}.tar"), name, _changes(recipe)
-        )
-    for_base = _make(engine, recipe.base, folder) if not _has(engine, recipe.base) else None
+        tree = _tree(recipe, folder / f"{name.replace(':', '-')}-{VERSION}.tar")
+        return engine.load_root(tree, _whole(name), _changes(recipe))
+    if not _has(engine, recipe.base):
+        _make(engine, recipe.base, folder)
     engine.say(f"Making a stand-in for {name} from {recipe.base} (once).")
     with tempfile.TemporaryDirectory(prefix="workbook-base-") as context:
-        lines = [f"FROM {for_base.tags[0] if for_base else recipe.base}", *recipe.steps, *_labels(recipe)]
+        lines = [f"FROM {_whole(recipe.base)}", *recipe.steps, *_labels(recipe)]
         (Path(context) / "Dockerfile").write_text("\n".join(lines) + "\n")
         try:
-            return engine.build(Path(context), tag=name, seconds=900).image
+            return engine.build(Path(context), tag=_whole(name), seconds=900).image
         except WorkFault as error:
             raise Unavailable(f"The stand-in for {name} could not be made.", why=str(error)) from error
+
+
+def _whole(name: str) -> str:
+    """The name as registries have it: Podman keeps images of short names apart from those of Docker Hub's."""
+    return f"docker.io/{name}" if "/" in name else f"docker.io/library/{name}"
 
 
 def _has(engine: DockerEngine, name: str) -> bool:
@@ -158,7 +163,7 @@ def _has(engine: DockerEngine, name: str) -> bool:
 
 
 def _labels(recipe: Recipe) -> list[str]:
-    return [f'LABEL {STAND_IN}="{recipe.about}" {RECIPE}="{VERSION}"']
+    return [f'LABEL {STAND_IN}="{recipe.about}"', f'LABEL {RECIPE}="{VERSION}"']
 
 
 def _changes(recipe: Recipe) -> list[str]:

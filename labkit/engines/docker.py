@@ -285,16 +285,13 @@ class DockerEngine:
             tag: The image's name.
             changes: Instructions for its configuration, `ENV ...`, `CMD ...`, `LABEL ...`.
         """
-        repository, _, version = tag.rpartition(":")
         with lost_engine(), tree.open("rb") as file:
-            said = self._client.api.import_image_from_stream(
-                iter(lambda: file.read(1 << 20), b""),
-                repository=repository,
-                tag=version,
-                changes=list(changes),
-            )
-        if '"error"' in said:
+            chunks = iter(lambda: file.read(1 << 20), b"")
+            said = self._client.api.import_image_from_stream(chunks, changes=list(changes))
+        made = re.findall(r"\b[0-9a-f]{64}\b", said)
+        if '"error"' in said or not made:
             raise Unavailable(f"The image {tag} could not be made.", why=said[-200:])
+        self.tag(made[-1], tag)
         return self.inspect(tag)
 
     def tag(self, image: str, tag: str) -> None:
