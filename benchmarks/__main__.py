@@ -11,6 +11,7 @@ from benchmarks.bounds import wrong_of_ten_thousand
 from benchmarks.grading import against_nbgrader, growing, on_dask
 from benchmarks.lab_verdicts import verdicts
 from benchmarks.load_generator import against_others, holding_a_rate, known_behaviour
+from benchmarks.sandboxes import step_one
 from benchmarks.table import HEAD, Row
 
 
@@ -25,6 +26,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", help="rate, others, known, bounds, lab, grading, growing, dask")
     asked = parser.parse_args()
     parts: dict[str, Callable[[], Iterable[Row]]] = {
+        "sandboxes": lambda: step_one(asked.repetitions),
         "rate": lambda: holding_a_rate(asked.repetitions, asked.seconds),
         "others": lambda: against_others(asked.repetitions, asked.seconds),
         "known": lambda: known_behaviour(asked.repetitions),

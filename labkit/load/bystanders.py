@@ -51,8 +51,8 @@ def listening_process(url: str) -> int | None:
         connections = psutil.net_connections(kind="tcp")
     except psutil.Error:
         return None
-    listening = (each for each in connections if each.status == psutil.CONN_LISTEN and each.laddr)
-    heads = (each.pid for each in listening if each.laddr[1] == port)
+    listening = (each for each in connections if each.status == psutil.CONN_LISTEN)
+    heads = (each.pid for each in listening if getattr(each.laddr, "port", None) == port)
     return min((pid for pid in heads if pid is not None), default=None)
 
 

@@ -66,13 +66,13 @@ def run(
         progress: Called about twice a second.
         network: Where to send it from: that of a sandboxed server (`Endpoint.network`), or this machine's.
         server: The server's process, to tell its work from that of other programs; by default whoever listens
-            at the address on this machine.
+            at the address on this machine, or all that is in the network.
 
     Raises:
         WorkbookError: If the load process could not run.
     """
-    if server is None and network is None:
-        server = listening_process(client.url)
+    if server is None:
+        server = listening_process(client.url) if network is None else network.pid
     with tempfile.TemporaryDirectory(prefix="load-") as name:
         folder = Path(name)
         plan = {"schedule": schedule.plain(), "client": client.plain(), "shares": client.shares}

@@ -28,7 +28,6 @@ from autograder.nbgrading.settings import COURSE_ID, Folders
 from labkit.course import Course
 from labkit.isolation import cgroups
 from labkit.isolation.limits import MIB
-from labkit.isolation.privileges import FIRST_UID
 
 MARKER = "SECRET-4711"
 LIMITS = RunLimits(seconds=4, memory_bytes=700 * MIB, processes=64, disk_bytes=64 * MIB, files=1000)
@@ -46,14 +45,14 @@ class World:
         course: The course; its rubrics and answers hold the marker.
         summary: What grading said.
         watched: Folders that must stay as they are.
-        before: Their hash.
+        before: What was in them.
         listeners: Sockets that nobody may connect to.
         canary: A file that nobody may make.
     """
 
     course: Course
     watched: list[Path]
-    before: str
+    before: dict[str, str]
     listeners: list[socket.socket]
     canary: Path
     processes: set[int]
@@ -69,27 +68,33 @@ class World:
         return next(record for record in self.summary.records if record.learner == learner)
 
 
-def fingerprint(folders: list[Path]) -> str:
-    digest = hashlib.sha256()
+def fingerprint(folders: list[Path]) -> dict[str, str]:
+    """What each file below these folders is: its kind and rights, and the hash of what it holds."""
+    found = {}
     for folder in folders:
-        for path in sorted(folder.rglob("*")):
-            if "__pycache__" in path.parts:
-                continue
-            digest.update(f"{path}{path.lstat().st_mode}\0".encode(errors="surrogateescape"))
-            if path.is_file() and not path.is_symlink():
-                digest.update(path.read_bytes())
-    return digest.hexdigest()
+        for path in folder.rglob("*"):
+            if "__pycache__" not in path.parts:
+                plain = path.is_file() and not path.is_symlink()
+                content = hashlib.sha256(path.read_bytes()).hexdigest() if plain else ""
+                found[str(path)] = f"{path.lstat().st_mode:o} {content}"
+    return found
 
 
 def ours_alive() -> set[int]:
-    """Processes of users that only sandboxes have, and our own children."""
-    found = {child.pid for child in psutil.Process().children(recursive=True)}
-    for process in psutil.process_iter():
+    """Our descendants, and processes in control groups of sandboxes that they made, or that nobody owns now.
+
+    Nothing leaves its control group.
+    """
+    family = {os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))}
+    found = family - {os.getpid()}
+    for pid in psutil.pids():
         try:
-            if process.uids().real >= FIRST_UID:
-                found.add(process.pid)
-        except psutil.NoSuchProcess:
+            groups = Path(f"/proc/{pid}/cgroup").read_text()
+        except OSError:
             continue
+        makers = {int(maker) for maker in re.findall(r"/workbook-(\d+)-\d+-\d+", groups)}
+        if any(maker in family or not psutil.pid_exists(maker) for maker in makers):
+            found.add(pid)
     return found
 
 
@@ -228,7 +233,8 @@ def test_nobody_has_points_in_the_gradebook_but_the_honest(world: World) -> None
 
 
 def test_nothing_outside_was_changed(world: World) -> None:
-    assert fingerprint(world.watched) == world.before
+    now = fingerprint(world.watched)
+    assert {path for path in {*now, *world.before} if now.get(path) != world.before.get(path)} == set()
     assert not world.canary.exists()
     assert not (Path(autograder.__file__).parent / "forged").exists()
 
