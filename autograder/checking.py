@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import psutil
 
 import autograder
+from autograder import resources
 from autograder.loading import CheckSpec, Rubric, load_rubric
 from autograder.plugin import CHECK_SECONDS
 from autograder.results import Outcome, Report
@@ -90,6 +91,8 @@ def run_checks(
         )
     logs = logs or find_course().build / "logs"
     logs.mkdir(parents=True, exist_ok=True)
+    if not fenced:
+        resources.start({resource for spec in specs for resource in spec.needs})
     started = datetime.now(UTC)
     outcomes: dict[str, Outcome] = {}
 

@@ -8,7 +8,18 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from autograder.commands import check, course, doctor, grading, lab, measure, progress, run, validate
+from autograder.commands import (
+    check,
+    course,
+    doctor,
+    grading,
+    lab,
+    measure,
+    progress,
+    run,
+    services,
+    validate,
+)
 from labkit.errors import WorkbookError
 
 INTERRUPTED = 130
@@ -25,6 +36,8 @@ app.command("doctor")(doctor.doctor)
 app.command("lab")(lab.lab)
 app.command("check")(check.check)
 app.add_typer(measure.app, name="measure")
+app.command("up")(services.up)
+app.command("down")(services.down)
 app.command("progress")(progress.progress)
 app.command("reset")(lab.reset)
 app.command("run", cls=run.RunCommand)(run.run)
