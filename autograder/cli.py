@@ -10,7 +10,6 @@ from rich.markup import escape
 
 from autograder.commands import (
     check,
-    clusters,
     course,
     doctor,
     grading,
@@ -18,6 +17,7 @@ from autograder.commands import (
     measure,
     progress,
     run,
+    services,
     validate,
 )
 from labkit.errors import WorkbookError
@@ -36,8 +36,8 @@ app.command("doctor")(doctor.doctor)
 app.command("lab")(lab.lab)
 app.command("check")(check.check)
 app.add_typer(measure.app, name="measure")
-app.command("up")(clusters.up)
-app.command("down")(clusters.down)
+app.command("up")(services.up)
+app.command("down")(services.down)
 app.command("progress")(progress.progress)
 app.command("reset")(lab.reset)
 app.command("run", cls=run.RunCommand)(run.run)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from autograder import resources
 from autograder.checking import run_checks
 from autograder.cohort import lay_cohort
 from autograder.handouts import lay_tree
@@ -18,6 +19,7 @@ from autograder.nbgrading.grading import Done, grade
 from autograder.results import Report
 from autograder.run import run_notebook
 from labkit.course import Course, Lab
+from labkit.errors import Unavailable
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class CourseRun:
     labs: list[LabRun] = field(default_factory=list)
     learners: list[LearnerRow] = field(default_factory=list)
     own_errors: list[str] = field(default_factory=list)
+    not_run: dict[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for report.json."""
@@ -71,6 +74,7 @@ class CourseRun:
             ],
             "learners": [asdict(row) for row in self.learners],
             "own_errors": self.own_errors,
+            "not_run": self.not_run,
         }
 
 
@@ -83,6 +87,10 @@ def run_course(course: Course, say: Callable[[str], None]) -> CourseRun:
     """
     run = CourseRun(datetime.now(UTC))
     for lab in course.labs:
+        if lacking := _lacking(lab):
+            say(f"{lab.id}: not run here. {lacking}")
+            run.not_run[lab.id] = lacking
+            continue
         say(f"{lab.id}: the notebook with the reference solution")
         run.labs.append(_run_lab(lab))
     lay_tree(course)
@@ -128,6 +136,17 @@ def _run_lab(lab: Lab) -> LabRun:
     if hidden:
         report = report.updated_by(run_checks(lab, result.notebook.parent, parts=hidden, grading=True))
     return LabRun(lab.id, result.seconds, report, result.notebook)
+
+
+def _lacking(lab: Lab) -> str:
+    """What this machine lacks for the lab's notebook, in a sentence or two; a GPU's absence stops nothing."""
+    wanted = {resource for spec in load_rubric(lab).checks for resource in spec.needs}
+    for resource in sorted(wanted - {"gpu"}):
+        try:
+            resources.require(resource)
+        except Unavailable as lacking:
+            return str(lacking)
+    return ""
 
 
 def _tell(say: Callable[[str], None], event: object) -> None:

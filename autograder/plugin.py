@@ -18,11 +18,12 @@ from typing import Any
 
 import pytest
 
-from autograder import resources
+from autograder import machine, resources
 from autograder.loading import CheckSpec, check_spec
 from autograder.results import Outcome
 from autograder.rubric import Evidence, Finding, start_evidence
 from labkit.errors import Unavailable, WorkbookError, WorkFault
+from labkit.isolation import guard
 from labkit.processes import adopt_orphans, end_descendants
 from labkit.verdicts import Judgement, Verdict
 
@@ -44,6 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--logs", type=Path, help="where servers' logs are kept")
     group.addoption("--only", default="", help="the checks to run, comma-separated; all by default")
     group.addoption("--grading", action="store_true", help="run hidden checks too")
+    group.addoption("--fenced", action="store_true", help="run what the learner made in sandboxes")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -52,6 +54,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{mark}: see autograder.rubric")
     if config.getoption("--work") is not None:
         adopt_orphans()
+        if config.getoption("--fenced"):
+            guard.use(guard.Sandboxed())
         config.pluginmanager.register(Runner(config), "workbook-runner")
 
 
@@ -71,6 +75,7 @@ class Runner:
 
     def __init__(self, config: pytest.Config) -> None:
         self.grading: bool = config.getoption("--grading")
+        self.fenced: bool = config.getoption("--fenced")
         self.only = {name for name in config.getoption("--only").split(",") if name}
         self._events: int = config.getoption("--events")
         self._verdicts: dict[str, Verdict] = {}
@@ -88,12 +93,14 @@ class Runner:
         """Run one check from its fixtures to its outcome."""
         spec = check_spec(item.function)
         self._send({"started": spec.name})
-        self._running = _Running(spec, start_evidence(self._progress_of(spec)))
-        signal.alarm(CHECK_SECONDS)
-        try:
-            ran = yield
-        finally:
-            signal.alarm(0)
+        say = self._progress_of(spec)
+        with machine.alone(say) if spec.timed else machine.shared(say):
+            self._running = _Running(spec, start_evidence(say))
+            signal.alarm(CHECK_SECONDS)
+            try:
+                ran = yield
+            finally:
+                signal.alarm(0)
         # An interrupt never comes here: what did not end has no outcome.
         outcome = self._outcome(self._running)
         self._verdicts[spec.name] = outcome.verdict
@@ -111,7 +118,7 @@ class Runner:
         if waiting:
             raise _finding(Verdict.BLOCKED, f"waits until this passes: {', '.join(waiting)}")
         for resource in spec.needs:
-            resources.require(resource)
+            resources.require(resource, fenced=self.fenced)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

@@ -45,7 +45,7 @@ def write_html(run: CourseRun, path: Path) -> Path:
         f"<h2>Scores of the reference</h2>{_scores(run)}"
         f"<h2>The four metrics</h2><div class='cards'>{_cards(run)}</div>"
         f"<h2>The sample cohort</h2>{_cohort(run)}"
-        f"{sections}{_own_errors(run)}</main></body></html>\n"
+        f"{sections}{_not_run(run)}{_own_errors(run)}</main></body></html>\n"
     )
     return path
 
@@ -118,6 +118,13 @@ def _plots(path: Path) -> str:
                     f"<figcaption>{text}</figcaption></figure>"
                 )
     return "".join(pictures)
+
+
+def _not_run(run: CourseRun) -> str:
+    if not run.not_run:
+        return ""
+    rows = "".join(f"<li>{html.escape(lab)}: {html.escape(why)}</li>" for lab, why in run.not_run.items())
+    return f"<h2>Not run here</h2><ul>{rows}</ul>"
 
 
 def _own_errors(run: CourseRun) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 
-from labkit.errors import Unavailable
+from autograder.rubric import QUIET_MACHINE
+from labkit.errors import Unavailable, WorkbookError
 
 
 def _gpu() -> None:
@@ -16,14 +18,60 @@ def _gpu() -> None:
         )
 
 
-_RESOURCES: dict[str, Callable[[], None]] = {"gpu": _gpu}
+def _always() -> None:
+    """Every machine has it."""
 
 
-def require(resource: str) -> None:
+def _engine() -> None:
+    from labkit.engines import connect
+
+    connect()
+
+
+def _python_images() -> None:
+    from labkit.engines import bases, connect
+
+    engine = connect()
+    for name in ("python:3.11-slim", "python:3.11"):
+        bases.provide_for(engine, name)
+
+
+_RESOURCES: dict[str, Callable[[], None]] = {
+    "engine": _engine,
+    "python_images": _python_images,
+    "gpu": _gpu,
+    "server": _always,
+    QUIET_MACHINE: _always,
+}
+_SERVICES = ("engine", "python_images")
+"""Those that are started or made if they are not there, and stay when the check has ended."""
+
+
+def start(wanted: Iterable[str]) -> None:
+    """Start the services among what is wanted, from a process that does not end what it leaves running.
+
+    A check's own process ends all that was started in it. What can't be started is said by `require`.
+    """
+    for resource in _SERVICES:
+        if resource in wanted:
+            with suppress(WorkbookError):
+                _RESOURCES[resource]()
+
+
+def require(resource: str, *, fenced: bool = False) -> None:
     """Go on if the machine has it.
 
+    Args:
+        resource: Its name.
+        fenced: What is checked is not our own: only what keeps it apart may run it.
+
     Raises:
-        Unavailable: It has not; the message says what would help.
+        Unavailable: It has not, or nothing here keeps apart what would run; the message says what would help.
         KeyError: No resource is called that.
     """
+    if fenced and resource in _SERVICES:
+        raise Unavailable(
+            "This check builds and runs what was handed in, and images have no guard yet.",
+            next_step="Look at the Dockerfile, then run `workbook check` on it yourself.",
+        )
     _RESOURCES[resource]()

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from labkit.errors import WorkFault
+from labkit.isolation.relay import Relay
 from labkit.serving import Endpoint, ScriptServer
 
 ANSWER_SECONDS = 5.0
@@ -48,6 +49,7 @@ class Served:
     def __init__(self, folder: Path, *, log: Path, environment: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self._server = ScriptServer(log=log, environment=environment)
+        self._relay: Relay | None = None
         self.endpoint: Endpoint | None = None
 
     def start(self) -> Endpoint:
@@ -57,7 +59,13 @@ class Served:
             WorkFault: It ended, or did not listen.
         """
         self.endpoint = self._server.start(self.folder)
+        if self.endpoint.network is not None:
+            self._relay = Relay(self.endpoint.network, self.endpoint.port)
         return self.endpoint
+
+    def left(self, name: str) -> bytes | None:
+        """What the server wrote into a file of its folder; None if there is no such file."""
+        return self._server.left(name)
 
     def get(self, path: str) -> Answer:
         """`GET path`."""
@@ -100,7 +108,7 @@ class Served:
         assert self.endpoint is not None
         async with (
             asyncio.timeout(ANSWER_SECONDS),
-            httpx.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False) as client,
+            httpx.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False, transport=self._transport()) as client,
             client.stream(method, self.endpoint.url + path, content=body, headers=headers) as response,
         ):
             moved = response.next_request
@@ -113,6 +121,10 @@ class Served:
                     raise WorkFault(f"{asked} answered with more than {ANSWER_BYTES >> 20} MiB.")
             return Answer(response.status_code, received, asked)
 
+    def _transport(self) -> httpx.AsyncHTTPTransport | None:
+        """How to reach a server that is in a network of its own."""
+        return httpx.AsyncHTTPTransport(uds=str(self._relay.path)) if self._relay else None
+
     def __enter__(self) -> Served:
         """Nothing happens yet: `start` starts it."""
         return self
@@ -124,4 +136,7 @@ class Served:
         trace: TracebackType | None,
     ) -> None:
         """Stop the server."""
-        self._server.stop()
+        if self._relay is not None:
+            self._relay.close()
+            self._relay = None
+        self._server.close()

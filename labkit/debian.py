@@ -29,6 +29,7 @@ APT = ("apt-get", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0")
 POLICY = """\
 #!/bin/sh
 # Put here by labkit.debian while it installs packages, so that no daemon starts; removed when it ends.
+# If there was another policy, it is kept beside this file, as policy-rc.d.workbook-kept, and put back.
 exit 101
 """
 
@@ -43,11 +44,14 @@ class Group:
         packages: Their names.
         programs: What they bring; where Debian's packages can't be had, these on PATH do as well.
         purpose: What they are for, as the end of "needed by ...".
+        daemons: The services that the packages bring; if they are new, they are not enabled either, so that
+            none starts with the machine.
     """
 
     packages: tuple[str, ...]
     programs: tuple[str, ...]
     purpose: str
+    daemons: tuple[str, ...] = ()
 
 
 GROUPS = {
@@ -56,10 +60,34 @@ GROUPS = {
         programs=("chromium", "chromedriver"),
         purpose="the project's tests that look at pages",
     ),
+    "engine": Group(
+        packages=("docker.io", "iptables", "iproute2", "mmdebstrap"),
+        programs=("dockerd", "docker", "iptables", "ip", "mmdebstrap"),
+        purpose="the labs that build images",
+        daemons=("docker", "containerd"),
+    ),
+    "registry": Group(
+        packages=("docker-registry",),
+        programs=("docker-registry",),
+        purpose="the labs that push images",
+        daemons=("docker-registry",),
+    ),
+    "podman": Group(
+        packages=("podman", "runc", "netavark", "aardvark-dns"),
+        programs=("podman", "runc"),
+        purpose="the project's tests of a second engine",
+        daemons=("podman", "podman-auto-update", "podman-restart"),
+    ),
     "bench": Group(
         packages=("nginx", "hey"),
         programs=("nginx", "hey"),
         purpose="the benchmarks that compare with them",
+        daemons=("nginx",),
+    ),
+    "sandbox": Group(
+        packages=("bubblewrap", "libseccomp2"),
+        programs=("bwrap",),
+        purpose="grading what learners hand in",
     ),
 }
 
@@ -152,7 +180,9 @@ def ensure(name: str, machine: Machine | None = None, *, say: Say = say_on_stder
         )
     command = command_for(lacking, machine)
     if machine.superuser:
+        enabled = _enabled(machine.root)
         _install(lacking, machine, say)
+        _keep_disabled(machine.root, group.daemons, enabled)
     elif machine.terminal and shutil.which("sudo"):
         say(f"{what} ({group.purpose}). Installing as root; sudo may ask for your password.")
         again = ["sudo", sys.executable, "-B", "-m", "labkit.debian", "--require", name]
@@ -259,21 +289,39 @@ def _lock(folder: Path) -> Iterator[int]:
         os.close(lock)
 
 
+def _enabled(root: Path) -> set[Path]:
+    """The links by which systemd or init start daemons with the machine."""
+    return {
+        link
+        for pattern in ("etc/systemd/system/*.wants/*", "etc/rc[2-5].d/S*")
+        for link in root.glob(pattern)
+        if link.is_symlink()
+    }
+
+
+def _keep_disabled(root: Path, daemons: tuple[str, ...], before: set[Path]) -> None:
+    """Takes back what installing enabled of these daemons; those that were enabled before stay so.
+
+    systemd's links are removed, as `systemctl disable` does; init's start links become stop links.
+    """
+    for link in _enabled(root) - before:
+        if link.parent.name.endswith(".wants"):
+            if link.name.rpartition(".")[0] in daemons:
+                link.unlink()
+        elif (match := re.fullmatch(r"S(\d\d)(.+)", link.name)) and match[2] in daemons:
+            link.rename(link.with_name(f"K{100 - int(match[1]):02}{match[2]}"))
+
+
 @contextmanager
 def _no_daemons(root: Path) -> Iterator[None]:
     """Keeps what is installed from starting daemons, by Debian's own means, policy-rc.d.
 
-    One that is there already is the administrator's and stays as it is. Ours is taken away at the end, by
-    SIGTERM and SIGHUP too; one of ours that a killed run left is taken over (under the lock, nobody uses it).
+    One that is there already is the administrator's: it may allow daemons, so it is kept aside for the time
+    and put back at the end, by SIGTERM and SIGHUP too. What a killed run left is mended by the next (under
+    the lock, nobody uses it).
     """
     policy = root / "usr/sbin/policy-rc.d"
-    ours = False
-    if policy.parent.is_dir():
-        try:
-            ours = policy.read_text(errors="replace") == POLICY
-        except FileNotFoundError:
-            ours = not policy.is_symlink()
-    if not ours:
+    if not policy.parent.is_dir():
         yield
         return
 
@@ -282,22 +330,39 @@ def _no_daemons(root: Path) -> Iterator[None]:
 
     before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        # Complete and executable before it has its name: nobody ever finds half a policy.
+        _restore(policy)
+        # Complete and executable before it has its name: nobody ever finds half a policy, or none.
         draft = policy.with_name(f"policy-rc.d.workbook-{os.getpid()}")
         try:
             draft.write_text(POLICY)
             draft.chmod(0o755)
-            with suppress(FileExistsError):
-                policy.hardlink_to(draft)
+            with suppress(FileNotFoundError):
+                os.link(policy, _kept(policy), follow_symlinks=False)
+            draft.replace(policy)
         finally:
             draft.unlink(missing_ok=True)
         yield
     finally:
-        with suppress(FileNotFoundError):
-            if policy.read_text(errors="replace") == POLICY:
-                policy.unlink()
+        _restore(policy)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _kept(policy: Path) -> Path:
+    return policy.with_name(f"{policy.name}.workbook-kept")
+
+
+def _restore(policy: Path) -> None:
+    """Takes our policy away and puts the administrator's back; one written meanwhile stays."""
+    kept = _kept(policy)
+    ours = not policy.is_symlink() and policy.is_file() and policy.read_text(errors="replace") == POLICY
+    if os.path.lexists(kept):
+        if ours or not os.path.lexists(policy):
+            kept.replace(policy)
+        else:
+            kept.unlink()
+    elif ours:
+        policy.unlink()
 
 
 def main(arguments: list[str] | None = None) -> int:

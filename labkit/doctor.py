@@ -19,9 +19,13 @@ import psutil
 
 from labkit import debian
 from labkit.course import find_course
+from labkit.engines import choice
+from labkit.engines import machine as under
 from labkit.environments import Environment
 from labkit.environments.environment import running_in
 from labkit.environments.indexes import has_nvidia_driver
+from labkit.errors import Unavailable
+from labkit.isolation.isolation import isolation_here
 from labkit.models.store import is_made, models_folder
 from labkit.verdicts import Tier
 
@@ -115,7 +119,10 @@ def examine(root: Path | None = None, machine: debian.Machine | None = None) -> 
             _model(root),
             _packages("model server", "week 11", {"fastapi": "FastAPI", "uvicorn": "Uvicorn"}),
             _packages("grading", "release, grade", {"nbgrader": "nbgrader"}),
+            _sandbox(machine),
             _browser(machine),
+            _engine(machine),
+            _registry(machine),
             Part("GPU", "measurements on a GPU", hardware.gpu or "none", Tier.REAL if hardware.gpu else None),
         ],
     )
@@ -176,6 +183,28 @@ def _packages(what: str, needed_by: str, names: dict[str, str]) -> Part:
     return Part(what, needed_by, ", ".join(f"{names[name]} {found}" for name, found in versions.items()))
 
 
+def _sandbox(machine: debian.Machine) -> Part:
+    needed_by = "grade"
+    try:
+        return Part("sandbox", needed_by, str(isolation_here()).removeprefix("sandbox: "))
+    except Unavailable as error:
+        reason = f"{error.what} {error.why}".strip().rstrip(".")
+    if debian.missing("sandbox", machine) and machine.is_debian:
+        if machine.superuser or machine.terminal:
+            return _made_by_make("sandbox", needed_by, reason, "sandbox")
+        return Part(
+            "sandbox",
+            needed_by,
+            "-",
+            None,
+            reason,
+            debian.command_for(debian.missing("sandbox", machine), machine),
+        )
+    return Part(
+        "sandbox", needed_by, "-", None, reason, "workbook grade --unisolated, if you trust all submissions"
+    )
+
+
 def _browser(machine: debian.Machine) -> Part:
     needed_by = "the project's tests"
     lacking = debian.missing("browser", machine)
@@ -189,6 +218,37 @@ def _browser(machine: debian.Machine) -> Part:
     if machine.superuser or machine.terminal:
         return _made_by_make("browser", needed_by, reason, "browser")
     return Part("browser", needed_by, "-", None, reason, debian.command_for(lacking, machine))
+
+
+def _engine(machine: debian.Machine) -> Part:
+    what, needed_by = "engine", "week 9"
+    if machine.root == Path("/") and choice.chosen() != "embedded":
+        address = os.environ.get("DOCKER_HOST") or "Docker's own socket"
+        return Part(what, needed_by, f"the engine at {address}")
+    if (why := under.lacks()) and machine.root == Path("/"):
+        return Part(what, needed_by, "-", None, why[0].rstrip("."), why[1])
+    lacking = debian.missing("engine", machine)
+    if not lacking:
+        return Part(what, needed_by, "embedded Docker Engine, starts by itself")
+    return _from_debian(what, needed_by, "engine", lacking, machine)
+
+
+def _registry(machine: debian.Machine) -> Part:
+    lacking = debian.missing("registry", machine)
+    if not lacking:
+        return Part("registry", "week 9", "docker-registry on 127.0.0.1, starts by itself")
+    return _from_debian("registry", "week 9", "registry", lacking, machine)
+
+
+def _from_debian(what: str, needed_by: str, group: str, lacking: list[str], machine: debian.Machine) -> Part:
+    """A part whose packages are missing: as root the workbook installs them when they are first needed."""
+    reason = f"{', '.join(lacking)} not installed"
+    if not machine.is_debian:
+        return Part(what, needed_by, "-", None, reason, "set DOCKER_HOST to an engine of yours")
+    if machine.superuser or machine.terminal:
+        fix = (sys.executable, "-m", "labkit.debian", group)
+        return Part(what, needed_by, "-", None, reason, f"python -m labkit.debian {group}", fix)
+    return Part(what, needed_by, "-", None, reason, debian.command_for(lacking, machine))
 
 
 def _hardware(machine: debian.Machine) -> Hardware:

@@ -32,7 +32,9 @@ class Process:
         command: The program and its arguments.
         cwd: The folder to run it in.
         environment: Variables to add to our own.
-        log: Where its output goes, both streams, the first `LOG_BYTES` of it.
+        log: Where its output goes, both streams.
+        log_bytes: How much of it; the rest is dropped.
+        pass_fds: File descriptors to hand on.
     """
 
     def __init__(
@@ -42,6 +44,8 @@ class Process:
         cwd: Path,
         log: Path,
         environment: Mapping[str, str] | None = None,
+        log_bytes: int = LOG_BYTES,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self.log = log
         self.started = time.monotonic()
@@ -54,10 +58,11 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            pass_fds=pass_fds,
+            preexec_fn=die_with_parent,
         )
         assert self._popen.stdout is not None
-        self._drain = threading.Thread(target=_drain, args=(self._popen.stdout, log), daemon=True)
+        self._drain = threading.Thread(target=_drain, args=(self._popen.stdout, log, log_bytes), daemon=True)
         self._drain.start()
 
     @property
@@ -150,14 +155,15 @@ def _family(pid: int) -> list[psutil.Process]:
         return []
 
 
-def _die_with_parent() -> None:
-    """In the child, before it becomes the command: be told when the parent ends."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+def die_with_parent() -> None:
+    """Let this process be killed when the thread that started it ends (Linux; elsewhere nothing)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def _drain(stream: IO[bytes], log: Path) -> None:
+def _drain(stream: IO[bytes], log: Path, most: int) -> None:
     """Write a stream into a file up to the cap, and read the rest away so that the writer never waits."""
-    left = LOG_BYTES
+    left = most
     told = False
     with log.open("wb", buffering=0) as file:
         while chunk := stream.read1(65536):  # type: ignore[attr-defined]

@@ -7,14 +7,16 @@ import sys
 import nbformat
 import pytest
 
+from autograder import resources
+from autograder.answers import answers_of
 from autograder.handouts import lay_handout
 from autograder.loading import load_rubric
 from autograder.notebooks import differences
 from autograder.release import find_leaks
 from autograder.run import run_notebook
-from autograder.validate import answers_of
 from autograder.workspace import make_copy
 from labkit.course import Course, find_course
+from labkit.errors import Unavailable
 from labkit.models.store import models_folder, prepare
 from labkit.verdicts import Verdict
 
@@ -27,12 +29,23 @@ def model():
     prepare(models_folder() / "digits", say=lambda _: None)
 
 
+def skip_without_what_it_needs(lab):
+    """A notebook whose checks need an engine can't run where there is none."""
+    wanted = {resource for spec in load_rubric(lab).checks for resource in spec.needs}
+    for resource in sorted(wanted - {"gpu"}):
+        try:
+            resources.require(resource)
+        except Unavailable as lacking:
+            pytest.skip(str(lacking))
+
+
 def test_the_notebooks_are_what_their_sources_make():
     assert not differences(COURSE)
 
 
 @pytest.mark.parametrize("lab", FIRST_OF_WEEK, ids=lambda lab: lab.id)
 def test_the_notebook_runs_with_the_reference_and_passes_its_checks(lab):
+    skip_without_what_it_needs(lab)
     result = run_notebook(lab, {"FAST": True}, course=COURSE)
     assert result.report is not None
     outcomes = result.report.outcomes
@@ -48,6 +61,7 @@ def test_the_notebook_runs_with_the_reference_and_passes_its_checks(lab):
 @pytest.mark.parametrize("lab", COURSE.labs, ids=lambda lab: lab.id)
 def test_nbval_finds_every_cell_that_needs_no_check_sound(lab, tmp_path):
     """nbval, lax: outputs are stripped, so cells assert what they show; checks have tests of their own."""
+    skip_without_what_it_needs(lab)
     reference = next(answer for answer in answers_of(load_rubric(lab)) if answer.name == "reference")
     lay_handout(lab, tmp_path / lab.name)
     reference.lay(tmp_path)

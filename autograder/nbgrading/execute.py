@@ -1,7 +1,7 @@
-"""The process that runs one notebook: `python -m autograder.nbgrading.execute PLACE FOLDER LIMITS`.
+"""The process that runs one notebook: `python -m autograder.nbgrading.execute NOTEBOOK OUT FOLDER LIMITS`.
 
-It reads `submitted.ipynb` from the place, runs it in the folder, and leaves `executed.ipynb` and
-`ended.json` in the place.
+It runs the notebook in the folder and leaves `executed.ipynb` and `ended.json` in the folder OUT. In a
+sandbox it is a file of its own beside `labkit`: it imports nothing of `autograder`.
 """
 
 from __future__ import annotations
@@ -71,11 +71,12 @@ class CappedClient(NotebookClient):  # type: ignore[misc]
         return super().output(outs, msg, display_id, cell_index)
 
 
-def run(place: Path, folder: Path, limits: dict[str, float]) -> dict[str, str]:
+def run(submitted: Path, out: Path, folder: Path, limits: dict[str, float]) -> dict[str, str]:
     """Execute the notebook; says how it ended and leaves the executed one."""
-    notebook = nbformat.read(place / "submitted.ipynb", as_version=4)
-    environment = {**os.environ, "PYTHONPATH": os.environ.get("WORKBOOK_KERNEL_PATH", "")}
-    environment.pop("WORKBOOK_KERNEL_PATH", None)
+    notebook = nbformat.read(submitted, as_version=4)
+    environment = dict(os.environ)
+    if "WORKBOOK_KERNEL_PATH" in environment:
+        environment["PYTHONPATH"] = environment.pop("WORKBOOK_KERNEL_PATH")
     client = CappedClient(
         notebook,
         timeout=None,
@@ -93,15 +94,15 @@ def run(place: Path, folder: Path, limits: dict[str, float]) -> dict[str, str]:
     except DeadKernelError as error:
         reason = "timeout" if client.out_of_time else "crashed"
         ended = {"ended": reason, "cell": str(client.current_cell), "detail": str(error)}
-    nbformat.write(notebook, place / "executed.ipynb")
+    nbformat.write(notebook, out / "executed.ipynb")
     return ended
 
 
 if __name__ == "__main__":
     adopt_orphans()
-    place = Path(sys.argv[1])
+    submitted, out, folder = map(Path, sys.argv[1:4])
     try:
-        result = run(place, Path(sys.argv[2]), json.loads(sys.argv[3]))
-        (place / "ended.json").write_text(json.dumps(result))
+        result = run(submitted, out, folder, json.loads(sys.argv[4]))
+        (out / "ended.json").write_text(json.dumps(result))
     finally:
         end_descendants()

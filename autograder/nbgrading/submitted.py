@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import copy
+import html
 import json
 import logging
 import re
@@ -27,6 +28,7 @@ NOTEBOOK_BYTES = 20_000_000
 OUTPUT_BYTES = 200_000
 IMAGE_BYTES = 2_000_000
 _NBFORMAT = 4
+_PLAIN_LINK = r"\s*<?(?:https?://|mailto:|#|[\w./-]+[\s>)])"
 _WORD_JOINER = "\u2060"
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _IMAGES = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
@@ -85,14 +87,13 @@ def _invalid(path: Path, why: str, detail: str = "") -> Unreadable:
 
 
 def sanitise(
-    notebook: NotebookNode, released: NotebookNode, *, names: dict[str, str], config: Any
+    notebook: NotebookNode, released: NotebookNode, *, config: Any
 ) -> tuple[NotebookNode, list[str]]:
     """Put the instructor's cells back as they were released.
 
     Args:
         notebook: As it was handed in.
         released: As it was released.
-        names: What nbgrader's preprocessors want to know: student, assignment, notebook, db_url.
         config: nbgrader's configuration.
 
     Returns:
@@ -102,15 +103,21 @@ def sanitise(
     Raises:
         Exception: nbgrader's preprocessors could not make sense of it.
     """
-    from nbgrader.preprocessors import CheckCellMetadata, DeduplicateIds, OverwriteCells, OverwriteKernelspec
+    from nbgrader.preprocessors import CheckCellMetadata, DeduplicateIds
+
+    from autograder.nbgrading.released import OverwriteFromRelease
 
     owned = {_grade_id(cell): cell for cell in released.cells if _grade_id(cell)}
     _take_over_metadata(notebook, owned)
     told = _Told()
-    resources: dict[str, Any] = {"nbgrader": dict(names)}
-    for step in (DeduplicateIds, OverwriteKernelspec, OverwriteCells, CheckCellMetadata):
+    resources: dict[str, Any] = {}
+    if "kernelspec" in released.metadata:
+        notebook.metadata["kernelspec"] = copy.deepcopy(released.metadata.kernelspec)
+    for step in (DeduplicateIds, OverwriteFromRelease, CheckCellMetadata):
         preprocessor = step(config=config)
         preprocessor.log = told.logger
+        if step is OverwriteFromRelease:
+            preprocessor.released = owned
         notebook, resources = preprocessor.preprocess(notebook, resources)
         if step is DeduplicateIds:
             for cell in notebook.cells:
@@ -197,7 +204,10 @@ def make_harmless(notebook: NotebookNode) -> None:
 
 
 def without_tags(text: str) -> str:
-    """Markdown that looks the same and holds no HTML tag and no link that runs script."""
+    """Markdown that looks the same and holds no HTML tag, and no link but to the web or a plain file name."""
+    while text != (plain := html.unescape(text)):  # a renderer would decode what nothing else here sees
+        text = plain
+    text = re.sub(rf"(\](?:\(|:))(?!{_PLAIN_LINK})", rf"\1{_WORD_JOINER}", text)
     text = re.sub(r"<(?=[A-Za-z/!?])", f"<{_WORD_JOINER}", text)
     return re.sub(r"(?i)\b(javascript|vbscript|data)(?=\s*:)", rf"\1{_WORD_JOINER}", text)
 

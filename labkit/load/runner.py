@@ -15,6 +15,8 @@ from typing import cast
 import numpy as np
 
 from labkit.errors import WorkbookError
+from labkit.isolation.network import Network
+from labkit.load.bystanders import Bystanders, listening_process
 from labkit.load.clients import Check, Client
 from labkit.load.outcomes import Outcome
 from labkit.load.recording import Recording
@@ -45,7 +47,12 @@ class Progress:
 
 
 def run(
-    schedule: Schedule, client: Client, *, progress: Callable[[Progress], None] | None = None
+    schedule: Schedule,
+    client: Client,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    network: Network | None = None,
+    server: int | None = None,
 ) -> Recording:
     """Send a load and return what was measured.
 
@@ -57,28 +64,37 @@ def run(
         schedule: When to send.
         client: What to send, and to whom.
         progress: Called about twice a second.
+        network: Where to send it from: that of a sandboxed server (`Endpoint.network`), or this machine's.
+        server: The server's process, to tell its work from that of other programs; by default whoever listens
+            at the address on this machine, or all that is in the network.
 
     Raises:
         WorkbookError: If the load process could not run.
     """
+    if server is None:
+        server = listening_process(client.url) if network is None else network.pid
     with tempfile.TemporaryDirectory(prefix="load-") as name:
         folder = Path(name)
         plan = {"schedule": schedule.plain(), "client": client.plain(), "shares": client.shares}
         (folder / "plan.json").write_text(json.dumps(plan))
-        with _load_process(folder) as process:
+        bystanders = Bystanders(server)
+        with _load_process(folder, network) as process:
             ended_by_hand = _follow(process, schedule, progress)
+        share = bystanders.share()
         if not (folder / "recording.npz").is_file():
             raise _no_recording(process.returncode, (folder / "errors.txt").read_text(errors="replace"))
         recording = Recording.load(folder / "recording.npz")
     checks = [kind.check for kind in client.kinds]
     recording = check_answers(recording, checks, [kind.bodies for kind in client.kinds])
-    return replace(recording, interrupted=recording.interrupted or ended_by_hand)
+    return replace(recording, interrupted=recording.interrupted or ended_by_hand, bystanders=share)
 
 
 @contextmanager
-def _load_process(folder: Path) -> Iterator[subprocess.Popen[str]]:
+def _load_process(folder: Path, network: Network | None) -> Iterator[subprocess.Popen[str]]:
     """The load process; it is gone when the block is left, however that happens."""
     command = [sys.executable, "-m", "labkit.load", str(folder / "plan.json"), str(folder / "recording.npz")]
+    if network is not None:
+        command = network.command(command)
     with (folder / "errors.txt").open("w") as errors:
         process = subprocess.Popen(
             command,
@@ -89,6 +105,7 @@ def _load_process(folder: Path) -> Iterator[subprocess.Popen[str]]:
             cwd=Path(__file__).parents[2],
             # A Ctrl-C on the terminal is for us: we tell the process to end.
             start_new_session=True,
+            pass_fds=() if network is None else (network.handle,),
         )
     try:
         yield process

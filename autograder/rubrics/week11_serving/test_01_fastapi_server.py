@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
-from autograder.rubric import after, credit, hidden, points, progress, reading, require
+from autograder.rubric import after, credit, hidden, needs, points, progress, reading, require
 from autograder.rubrics.week11_serving.mixed_load import (
     ANSWER_SECONDS,
     TOLERANCE,
@@ -16,8 +16,10 @@ from autograder.rubrics.week11_serving.mixed_load import (
 )
 from autograder.served import Served
 from labkit.errors import WorkFault
+from labkit.isolation.guard import FOLDER
 from labkit.load import Outcome
 from labkit.slo import Objective, measure_until_decided
+from labkit.slo.judge import excuse
 from labkit.verdicts import Judgement, Verdict
 
 who_waits = reading(
@@ -75,6 +77,7 @@ def test_requests_needed(submitted):
         "model.py's class, load_state_dict(load_file('model.safetensors')), then eval().",
     ],
 )
+@needs("server")
 def test_predictions(server, digits):
     """answers the reference predictions"""
     # The brightest point of all of these is 255; the hidden check has others.
@@ -89,6 +92,7 @@ def test_predictions(server, digits):
 @hidden
 @after("test_predictions")
 @points(1)
+@needs("server")
 def test_unseen_images(server, digits):
     """gives the same answers for images that it was never shown here"""
     dim = np.flatnonzero(digits.images.max(axis=1) < 255)[:20]
@@ -125,6 +129,7 @@ def bad_requests(images):
         "answer with error.errors(include_input=False).",
     ],
 )
+@needs("server")
 def test_rejects_bad_input(server, digits):
     """refuses bad input"""
     kinds = bad_requests(digits.images)
@@ -146,6 +151,7 @@ def test_rejects_bad_input(server, digits):
     ],
 )
 @after("test_predictions")
+@needs("server")
 def test_health(server, copy_of_work, logs):
     """tells whether it lives, and whether it is ready"""
     for path in ("/health", "/ready"):
@@ -155,7 +161,7 @@ def test_health(server, copy_of_work, logs):
     bare = copy_of_work("without_weights")
     for weights in bare.glob("model.[sp]*t*"):
         weights.unlink()
-    status = started_status(bare, logs)
+    status, _ = started(bare, logs)
     require(
         status != 200,
         "without its weights it is not ready" if status != 200 else "without its weights it still says ready",
@@ -171,19 +177,19 @@ def test_health(server, copy_of_work, logs):
         "The same weights lie in model.safetensors, a format that can hold nothing else.",
     ],
 )
-def test_safe_weights(copy_of_work, scratch, logs):
+@needs("server")
+def test_safe_weights(copy_of_work, logs):
     """loads its weights without running what is in the file"""
     folder = copy_of_work("canary")
-    canary = scratch / "canary-sang"
     pickles = {"model.pt", *(p.name for p in folder.iterdir() if p.suffix in PICKLED)}
     for name in pickles:
         (folder / name).write_bytes(pickle.dumps(Canary()))
     progress("starting the server with a model file that runs code")
-    started_status(folder, logs, CANARY=str(canary))
+    _, sang = started(folder, logs, leaves=CANARY)
     require(
-        not canary.exists(),
+        not sang,
         "a booby-trapped model file stayed unopened"
-        if not canary.exists()
+        if not sang
         else "a booby-trapped model file ran its code inside the server",
         cause="Whoever can write that file can do all that the server can.",
     )
@@ -197,6 +203,7 @@ def test_safe_weights(copy_of_work, scratch, logs):
         "Count in /predict, and answer GET /metrics with generate_latest() as text.",
     ],
 )
+@needs("server")
 def test_metrics(server, digits):
     """counts its requests at /metrics"""
     before = counts(server)
@@ -220,10 +227,11 @@ def test_metrics(server, digits):
         "or 32 images, and let single images in between.",
     ],
 )
+@needs("quiet machine")
 def test_latency(server, bodies):
     """p99 of single images under 100 ms, beside bulk requests"""
     decision = measure_until_decided(
-        lambda attempt: mixed_load(server.endpoint.url, bodies, seed=attempt), OBJECTIVE, kind="single"
+        lambda attempt: mixed_load(server.endpoint, bodies, seed=attempt), OBJECTIVE, kind="single"
     )
     last = decision.recordings[-1]
     require(decision.judgement, cause=why_missed(last, OBJECTIVE.milliseconds))
@@ -245,16 +253,18 @@ def test_latency(server, bodies):
         "its body is parsed.",
     ],
 )
+@needs("quiet machine")
 def test_overload(server, bodies, digits):
     """refuses with 503 what it can't answer in time"""
     for requests in FLOODS:
-        flooded = flood(server.endpoint.url, bodies, requests)
+        flooded = flood(server.endpoint, bodies, requests)
         refused = flooded.statuses().get(503, 0)
         answered = flooded.outcomes().get(Outcome.OK, 0)
         seen = f"of {requests} bulk requests at once {answered} answered, {refused} refused with 503"
         lost = requests - answered - refused
-        if lost and flooded.lag_quantile_ms() > 1000:
-            require(Judgement(Verdict.INCONCLUSIVE, f"{seen}, but this machine was too busy to send them"))
+        busy = excuse([flooded]) if flooded.lag_quantile_ms() < 1000 else "This machine was busy sending"
+        if flooded.outcomes().get(Outcome.TIMEOUT, 0) and busy:
+            require(Judgement(Verdict.INCONCLUSIVE, f"{busy}: {seen}"))
         require(not lost, f"{seen}, {lost} lost" if lost else seen, cause=how_lost(flooded))
         if refused:
             break
@@ -270,11 +280,14 @@ def test_overload(server, bodies, digits):
 PICKLED = {".pt", ".pth", ".pkl", ".pickle", ".bin", ".joblib", ".npy"}
 
 
+CANARY = "canary-sang"
+
+
 class Canary:
-    """Unpickling one makes the file that the variable CANARY names."""
+    """Unpickling one makes a file in the server's folder."""
 
     def __reduce__(self):
-        return (exec, ("import os, pathlib; pathlib.Path(os.environ['CANARY']).touch()",))
+        return (exec, (f"import os, pathlib; pathlib.Path(os.environ[{FOLDER!r}], {CANARY!r}).touch()",))
 
 
 def how_lost(flooded):
@@ -330,14 +343,18 @@ def counts(server):
     }
 
 
-def started_status(folder, logs, **environment):
-    """Start the server in that folder; gives the status of GET /ready, or None if it does not start."""
+def started(folder, logs, leaves=""):
+    """Start the server in that folder and ask it something.
+
+    Returns:
+        The status of GET /ready, None if it does not start; and whether it left a file of that name.
+    """
     log = logs / f"01_fastapi_server-{folder.name}.log"
-    with Served(folder, log=log, environment=environment) as served:
+    with Served(folder, log=log) as served:
         try:
             served.start()
             status = served.get("/ready").status
             served.post("/predict", {"features": [[0] * 784]})  # some load the model only now
         except WorkFault:
-            return None
-        return status
+            status = None
+        return status, bool(leaves) and served.left(leaves) is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import ssl
 import subprocess
@@ -12,25 +11,18 @@ import time
 import urllib.request
 from pathlib import Path
 
-import platformdirs
 import psutil
 import yaml
 from filelock import FileLock
 
 from labkit.clusters.base import Capabilities
+from labkit.engines import places
 from labkit.errors import Unavailable
 from labkit.processes import end
 from labkit.verdicts import Tier
 
 READY_SECONDS = 20.0
 REPOSITORY = Path(__file__).resolve().parents[3]
-
-
-def default_folder() -> Path:
-    """Where this machine's (or, without root, this person's) cluster keeps its state."""
-    if os.geteuid() == 0:
-        return Path("/var/lib/ml-workbook/cluster")
-    return platformdirs.user_state_path("ml-workbook") / "cluster"
 
 
 class EmbeddedCluster:
@@ -43,7 +35,7 @@ class EmbeddedCluster:
     name = "embedded"
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.folder = (folder or default_folder()).absolute()
+        self.folder = (folder or places.kept("cluster")).absolute()
 
     @property
     def kubeconfig(self) -> Path:

@@ -1,0 +1,241 @@
+"""The base images of the labs: the real ones where a registry is in reach, else stand-ins from Debian.
+
+A stand-in has the name of the image that it stands in for and says so in its label `STAND_IN`. It is made
+once, from Debian's packages, kept as a tar file for other engines, and pushed to the loopback registry,
+which the embedded engine asks first: its tag and its digest resolve as the real ones would.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import urllib.error
+import urllib.request
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from labkit.engines import places
+from labkit.engines.base import STAND_IN, Engine, EngineLost, Image
+from labkit.engines.dockerfile import Dockerfile
+from labkit.errors import Unavailable, WorkbookError, WorkFault
+
+if TYPE_CHECKING:
+    from labkit.engines.docker import DockerEngine
+
+RECIPE = "org.workbook.recipe"
+VERSION = "1"
+"""Raised when a recipe changes: older stand-ins are made again."""
+HUB = "https://registry-1.docker.io/v2/"
+_PYTHON = "Python 3.11 of Debian 12"
+_PATH = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
+_INSTALL = "apt-get update && apt-get install -y --no-install-recommends {} && rm -rf /var/lib/apt/lists/*"
+_COMPILERS = "build-essential python3-dev git curl pkg-config libssl-dev libffi-dev zlib1g-dev"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a stand-in is made.
+
+    Attributes:
+        about: What it stands in for, and what it really holds.
+        base: The stand-in that it is made from; None for one from Debian's packages.
+        steps: What a Dockerfile adds to it.
+        packages: Debian's packages of a stand-in without base.
+    """
+
+    about: str
+    base: str | None = None
+    steps: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+
+
+RECIPES = {
+    "python:3.11-slim": Recipe(
+        f"python:3.11-slim: {_PYTHON}", packages=("python3", "python3-venv", "ca-certificates")
+    ),
+    "python:3.11": Recipe(
+        f"python:3.11: {_PYTHON} with Debian's compilers",
+        base="python:3.11-slim",
+        steps=(f"RUN {_INSTALL.format(_COMPILERS)}",),
+    ),
+    "python:3.9-slim": Recipe(
+        f"python:3.9-slim, but its interpreter is {_PYTHON}, which is not 3.9", base="python:3.11-slim"
+    ),
+    "python:3.9": Recipe(
+        f"python:3.9, but its interpreter is {_PYTHON}, which is not 3.9", base="python:3.11"
+    ),
+}
+
+
+def provide(engine: DockerEngine, name: str) -> Image:
+    """The base image of that name, pulled or made if the engine has none yet.
+
+    Raises:
+        Unavailable: It can neither be pulled nor made here.
+    """
+    with suppress(WorkFault):
+        found = engine.inspect(name)
+        labels = found.config.get("Labels") or {}
+        if STAND_IN not in labels or labels.get(RECIPE) == VERSION:
+            return found
+    folder = places.cache("bases")
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "making.lock"):
+        with suppress(WorkFault):
+            found = engine.inspect(name)
+            if (found.config.get("Labels") or {}).get(RECIPE) == VERSION:
+                return found
+        if hub_in_reach() or not engine.address.startswith("unix://"):
+            with suppress(Unavailable):
+                return engine.pull(name)
+        if name not in RECIPES:
+            raise Unavailable(
+                f"The base image {name} can't be had here.",
+                why="No image registry is in reach.",
+                next_step=f"Without one there are: {', '.join(RECIPES)}.",
+            )
+        image = _make(engine, name, folder)
+    return _with_digest(engine, name) or image
+
+
+def provide_for(engine: Engine, name: str) -> Image:
+    """As `provide`, for whichever engine: one that does not speak Docker's API brings its own bases."""
+    from labkit.engines.docker import DockerEngine
+
+    return provide(engine, name) if isinstance(engine, DockerEngine) else engine.pull(name)
+
+
+def provide_all(engine: DockerEngine, dockerfile: Path) -> None:
+    """Provide the bases of a Dockerfile that the workbook knows and the engine lacks."""
+    with suppress(OSError, UnicodeDecodeError, WorkFault):
+        for base in Dockerfile(dockerfile.read_text()).bases:
+            if base.tagged in RECIPES and not base.digest:
+                provide(engine, base.tagged)
+
+
+@lru_cache(maxsize=1)
+def hub_in_reach() -> bool:
+    """Whether Docker Hub answers."""
+    try:
+        urllib.request.urlopen(HUB, timeout=4)
+    except urllib.error.HTTPError as answer:
+        return answer.code == 401  # it asks who we are: that is Docker Hub
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _make(engine: DockerEngine, name: str, folder: Path) -> Image:
+    recipe = RECIPES[name]
+    if recipe.base is None:
+        engine.say(f"Making a stand-in for {name} from Debian's packages (once, about half a minute).")
+        tree = _tree(recipe, folder / f"{name.replace(':', '-')}-{VERSION}.tar")
+        return engine.load_root(tree, _whole(name), _changes(recipe))
+    if not _has(engine, recipe.base):
+        _make(engine, recipe.base, folder)
+    engine.say(f"Making a stand-in for {name} from {recipe.base} (once).")
+    with tempfile.TemporaryDirectory(prefix="workbook-base-") as context:
+        lines = [f"FROM {_whole(recipe.base)}", *recipe.steps, *_labels(recipe)]
+        (Path(context) / "Dockerfile").write_text("\n".join(lines) + "\n")
+        try:
+            return engine.build(Path(context), tag=_whole(name), seconds=900).image
+        except WorkFault as error:
+            raise Unavailable(f"The stand-in for {name} could not be made.", why=str(error)) from error
+
+
+def _whole(name: str) -> str:
+    """The name as registries have it: Podman keeps images of short names apart from those of Docker Hub's."""
+    return f"docker.io/{name}" if "/" in name else f"docker.io/library/{name}"
+
+
+def _has(engine: DockerEngine, name: str) -> bool:
+    try:
+        return (engine.inspect(name).config.get("Labels") or {}).get(RECIPE) == VERSION
+    except WorkFault:
+        return False
+
+
+def _labels(recipe: Recipe) -> list[str]:
+    return [f'LABEL {STAND_IN}="{recipe.about}"', f'LABEL {RECIPE}="{VERSION}"']
+
+
+def _changes(recipe: Recipe) -> list[str]:
+    return [f"ENV PATH={_PATH}", "ENV LANG=C.UTF-8", 'CMD ["python3"]', *_labels(recipe)]
+
+
+def _tree(recipe: Recipe, target: Path) -> Path:
+    """The root file system as a tar file, made by mmdebstrap unless it was made before.
+
+    Its Python is a virtual environment at /usr/local that sees Debian's packages: so `pip install`, `--user`,
+    `--prefix` and `python -m venv` lay files where the real images lay them.
+    """
+    if target.is_file():
+        return target
+    tool = shutil.which("mmdebstrap")
+    if tool is None:
+        raise Unavailable(
+            "A base image can't be made here.",
+            why="No image registry is in reach and mmdebstrap is not installed.",
+            next_step="As root: `python -m labkit.debian engine`.",
+        )
+    draft = target.with_name(f"{target.stem}.{os.getpid()}.tar")
+    left_out = ("doc", "man", "info", "locale", "lintian")
+    command = [
+        *(tool, "--quiet", "--variant=minbase", f"--include={','.join(recipe.packages)}"),
+        *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in left_out),
+        '--customize-hook=chroot "$1" python3 -m venv --system-site-packages /usr/local',
+        '--customize-hook=rm -rf "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/* "$1"/var/log/*',
+        *("bookworm", str(draft)),
+    ]
+    try:
+        made = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000", "TMPDIR": str(target.parent)},
+        )
+        if made.returncode:
+            lines = [line for line in made.stderr.splitlines() if line.strip()]
+            raise Unavailable(
+                "A base image could not be made from Debian's packages.", why=" / ".join(lines[-2:])[-300:]
+            )
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return target
+
+
+def _with_digest(engine: DockerEngine, name: str) -> Image | None:
+    """Push a stand-in to the loopback registry and pull it from there: now its name has a digest."""
+    if engine.name != "embedded":
+        return None
+    from labkit.engines.registry import Registry
+
+    registry = Registry()
+    try:
+        started = registry.up(engine.say)
+    except Unavailable as error:
+        engine.say(f"{name} has no digest here: {error}")
+        return None
+    pushed = f"{registry.host}/{name if '/' in name else f'library/{name}'}"
+    try:
+        engine.tag(name, pushed)
+        engine.push(pushed)
+        return engine.pull(name)
+    except EngineLost:
+        raise
+    except WorkbookError as error:
+        engine.say(f"{name} has no digest here: {error}")
+        return None
+    finally:
+        if started:
+            registry.down()

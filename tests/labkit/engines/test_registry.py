@@ -1,0 +1,83 @@
+"""A registry of the tests' own: what is pushed, listed, deleted and collected."""
+
+from __future__ import annotations
+
+import pytest
+
+from labkit.engines.registry import Registry
+from labkit.errors import Unavailable, WorkFault
+from labkit.serving.script import free_port
+
+
+@pytest.fixture
+def registry(tmp_path, engine):
+    registry = Registry(free_port(), tmp_path / "run" / "registry", tmp_path / "data" / "registry")
+    assert registry.up(lambda line: None)
+    yield registry
+    registry.down()
+
+
+def build(engine, context, tag: str, megabytes: int) -> None:
+    engine.build(
+        context(f"FROM scratch\nCOPY content-{megabytes} /\n", **{f"content-{megabytes}": ""}), tag=tag
+    )
+
+
+@pytest.fixture
+def pushed(registry, engine, context):
+    """Three versions of an image, each of a layer of its own of about a megabyte; their digests by tag."""
+    digests = {}
+    for version in ("1", "2", "3"):
+        folder = context("FROM scratch\nCOPY content /\n")
+        (folder / "content").write_bytes(bytes((int(version) * i * i) % 251 for i in range(1 << 20)) * 1)
+        tag = f"{registry.host}/team/server:{version}"
+        engine.build(folder, tag=tag)
+        digests[version] = engine.push(tag)
+        engine.remove(tag)
+    return digests
+
+
+def test_push_list_and_pull_by_digest(registry, engine, pushed):
+    assert not registry.up(lambda line: None)
+    assert registry.repositories() == ["team/server"]
+    assert registry.tags("team/server") == ["1", "2", "3"]
+    assert registry.digest("team/server", "2") == pushed["2"]
+    name = f"{registry.host}/team/server@{pushed['2']}"
+    assert engine.pull(name).digests == (name,)
+    engine.remove(name)
+
+
+def test_an_index_lists_two_platforms(registry, pushed):
+    registry.put_index("team/server", "all", {"linux/amd64": pushed["1"], "linux/arm64": pushed["2"]})
+    found = registry.manifest("team/server", "all")["manifests"]
+    assert [entry["platform"]["architecture"] for entry in found] == ["amd64", "arm64"]
+    with pytest.raises(WorkFault, match="Push it first"):
+        registry.put_index("team/server", "all", {"linux/amd64": "sha256:" + "0" * 64})
+
+
+def test_deleting_frees_bytes_only_when_collected(registry, pushed):
+    before = registry.bytes()
+    registry.delete("team/server", pushed["1"])
+    assert registry.bytes() > before - 10_000
+    freed = registry.collect()
+    assert freed > 1000
+    assert registry.is_up()
+    assert registry.tags("team/server") == ["2", "3"]
+    assert registry.digest("team/server", "3") == pushed["3"]
+
+
+def test_what_is_not_there_is_said(registry, pushed):
+    with pytest.raises(WorkFault, match="A registry deletes by digest only"):
+        registry.delete("team/server", "latest")
+    with pytest.raises(WorkFault, match="has no team/server:9"):
+        registry.digest("team/server", "9")
+    assert registry.tags("nobody/ever") == []
+    registry.down()
+    with pytest.raises(Unavailable, match="workbook up registry"):
+        registry.repositories()
+
+
+def test_a_taken_port_is_said(registry, tmp_path):
+    second = Registry(registry.port, tmp_path / "other" / "registry", tmp_path / "other-data")
+    with pytest.raises(Unavailable, match="Another program listens on port"):
+        second.up(lambda line: None)
