@@ -57,9 +57,7 @@ def up(
 
 def down(
     service: Annotated[Service, typer.Argument(help="Which one.")],
-    purge: Annotated[
-        bool, typer.Option("--purge", help="Delete its images or objects, too.")
-    ] = False,
+    purge: Annotated[bool, typer.Option("--purge", help="Delete its images or objects, too.")] = False,
     folder: Folder = None,
     as_json: AsJson = False,
 ) -> None:

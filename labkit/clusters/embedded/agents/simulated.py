@@ -112,10 +112,21 @@ class SimulatedPods:
 
     def __init__(self) -> None:
         self._next = 0
+        self._seen: dict[tuple[str, str], datetime] = {}
+
+    def _elapsed(self, pod: Object, what: str, text: str, now: datetime) -> float:
+        """Seconds since something: objects hold whole seconds, so what was just seen is timed from then on."""
+        noted = moment(text)
+        first = now if (now - noted).total_seconds() < 1 else noted
+        return (now - self._seen.setdefault((pod["metadata"]["uid"], what), first)).total_seconds()
 
     def concerned(self, api: Api, change: Change) -> Iterable[Key]:
         """Pods that are bound to a simulated node."""
-        if change.resource != "pods" or change.kind == "DELETED":
+        if change.resource != "pods":
+            return []
+        if change.kind == "DELETED":
+            for what in ("bound", "started"):
+                self._seen.pop((change.now.object["metadata"]["uid"], what), None)
             return []
         name = change.now.object["spec"].get("nodeName")
         found = api.find("nodes", "", name) if name else None
@@ -138,13 +149,13 @@ class SimulatedPods:
             "lastTransitionTime"
         ]
         if phase == "Pending":
-            left = _seconds(pod, "start-seconds", 0.2) - (now - moment(bound)).total_seconds()
+            left = _seconds(pod, "start-seconds", 0.2) - self._elapsed(pod, "bound", bound, now)
             if left > 0:
                 return left
             self._start(api, pod, now)
             return 0.01
         started = moment(pod["status"]["startTime"])
-        ran = (now - started).total_seconds()
+        ran = self._elapsed(pod, "started", pod["status"]["startTime"], now)
         forever = pod["spec"].get("restartPolicy", "Always") == "Always"
         lasts = _seconds(pod, "run-seconds", float("inf") if forever else 0.5)
         if ran >= lasts and not forever:
