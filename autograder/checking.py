@@ -14,19 +14,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 
 import autograder
+<<<<<<< HEAD
 from autograder import resources
 from autograder.loading import RUBRICS, CheckSpec, Rubric, load_rubric
+=======
+from autograder.loading import CheckSpec, Rubric, load_rubric
+>>>>>>> main
 from autograder.plugin import CHECK_SECONDS
 from autograder.results import Outcome, Report
 from labkit.course import Lab, find_course
 from labkit.errors import WorkbookError
 from labkit.isolation.isolation import isolation_here
-from labkit.processes import end
+from labkit.processes import die_with_parent, end
 from labkit.verdicts import Verdict
 
 
@@ -58,6 +62,7 @@ def run_checks(
     fenced: bool = False,
     on_event: Callable[[Event], None] | None = None,
     logs: Path | None = None,
+    start: Start | None = None,
 ) -> Report:
     """Judge the learner's files.
 
@@ -69,6 +74,7 @@ def run_checks(
         fenced: Run what the learner made (a server, a function) in sandboxes: it is not our own.
         on_event: Told what happens while it happens.
         logs: Where servers' logs are kept, `build/logs` by default.
+        start: Starts pytest; a fresh interpreter by default.
 
     Returns:
         One outcome for each check that was asked for or depended on, in the rubric's order.
@@ -99,9 +105,9 @@ def run_checks(
         if on_event is not None:
             on_event(event)
 
-    command = _command(rubric, work.resolve(), specs, logs.resolve(), grading=grading, fenced=fenced)
+    arguments = _arguments(rubric, work.resolve(), specs, logs.resolve(), grading=grading, fenced=fenced)
     with (logs / f"{lab.id.replace('/', '-')}-checks.log").open("wb") as log:
-        ended = _run(command, log.fileno(), receive)
+        ended = _run(start or fresh_interpreter, arguments, log.fileno(), receive)
     for spec in specs:
         if spec.name not in outcomes:
             receive(_lost(spec, ended, log.name))
@@ -113,48 +119,63 @@ def run_checks(
     )
 
 
-def _command(
+def _arguments(
     rubric: Rubric, work: Path, specs: list[CheckSpec], logs: Path, *, grading: bool, fenced: bool
 ) -> list[str]:
+    root = rubric.path.parent.parent
     return [
-        *(sys.executable, "-m", "pytest", str(rubric.path), "-p", "autograder.plugin"),
-        *(
-            "-c",
-            os.devnull,
-            f"--rootdir={RUBRICS}",
-            f"--confcutdir={RUBRICS}",
-            "-p",
-            "no:cacheprovider",
-            "-q",
-        ),
+        *(str(rubric.path), "-p", "autograder.plugin", "-c", os.devnull, "-p", "no:cacheprovider", "-q"),
+        *(f"--rootdir={root}", f"--confcutdir={root}"),
         *(f"--work={work}", f"--logs={logs}", f"--only={','.join(spec.name for spec in specs)}"),
         *(["--grading"] if grading else []),
         *(["--fenced"] if fenced else []),
     ]
 
 
-def _run(command: list[str], log: int, receive: Callable[[Event], None]) -> str:
-    """Run pytest until it ends, a check hangs, or we are interrupted; gives how it ended."""
-    reading, writing = os.pipe()
+class Running(Protocol):
+    """The process that runs the checks, as `subprocess.Popen` has it."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """The exit code, or None while it runs."""
+
+    def wait(self) -> int:
+        """The exit code, once it has ended."""
+
+    def send_signal(self, sig: int) -> None:
+        """Send it a signal."""
+
+    def kill(self) -> None:
+        """Kill it."""
+
+
+Start = Callable[[list[str], int, int], Running]
+"""Starts pytest with arguments, the descriptor that events are written to, and that of the log."""
+
+
+def fresh_interpreter(arguments: list[str], events: int, log: int) -> Running:
+    """Run pytest in an interpreter of its own."""
     package_root = str(Path(autograder.__file__).parent.parent)
     paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return subprocess.Popen(
+        [sys.executable, "-m", "pytest", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        pass_fds=[events],
+        start_new_session=True,
+        preexec_fn=die_with_parent,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": os.pathsep.join(paths)},
+    )
+
+
+def _run(start: Start, arguments: list[str], log: int, receive: Callable[[Event], None]) -> str:
+    """Run pytest until it ends, a check hangs, or we are interrupted; gives how it ended."""
+    reading, writing = os.pipe()
     with (
         os.fdopen(reading, "rb", buffering=0) as pipe,
-        _ended_with_all(
-            subprocess.Popen(
-                [*command, f"--events={writing}"],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                pass_fds=[writing],
-                start_new_session=True,
-                env={
-                    **os.environ,
-                    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-                    "PYTHONPATH": os.pathsep.join(paths),
-                },
-            )
-        ) as process,
+        _ended_with_all(start([*arguments, f"--events={writing}"], writing, log)) as process,
     ):
         os.close(writing)
         for line in _lines(pipe, patience=CHECK_SECONDS + 15):
@@ -191,7 +212,7 @@ def _event(line: bytes) -> Event:
 
 
 @contextmanager
-def _ended_with_all(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+def _ended_with_all(process: Running) -> Iterator[Running]:
     """End the process with all that it started, however we leave."""
     try:
         yield process

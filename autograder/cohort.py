@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,43 +17,19 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from autograder.loading import Rubric, load_rubric
+from autograder.answers import BLANK, REFERENCE, Answer, answers_of
+from autograder.loading import load_rubric
 from autograder.nbgrading.files import replace_folder
 from autograder.nbgrading.grading import read_release
 from autograder.nbgrading.scores import open_gradebook
 from autograder.nbgrading.settings import Folders
 from autograder.notebooks import grade_id
 from labkit.course import Course, Lab, find_course
-from labkit.errors import WorkbookError
 
 DUE = datetime(2026, 1, 12, 23, 0, tzinfo=UTC)
 _SIZE = 12
 _UNSURE = "I am not sure why; I think that it has to do with the load."
 _SOLUTION_MARKERS = ("### BEGIN SOLUTION", "### END SOLUTION")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One answer to a lab: files that differ from the handout.
-
-    Attributes:
-        name: `reference`, `right_...` or `wrong_...`.
-        loses: The checks that it must lose.
-        folder: Its files; None for the handout as it is.
-    """
-
-    name: str
-    loses: tuple[str, ...] = ()
-    folder: Path | None = None
-
-    def lay_over(self, target: Path) -> None:
-        """Put its files over a copy of the handout."""
-        if self.folder is not None:
-            ignore = shutil.ignore_patterns("answer.toml", "__pycache__")
-            shutil.copytree(self.folder, target, dirs_exist_ok=True, ignore=ignore)
-
-
-BLANK = Answer("blank")
 
 
 @dataclass
@@ -80,44 +55,20 @@ class Member:
     tamper: Callable[[Path, list[Lab]], None] | None = None
 
 
-def answers_of(rubric: Rubric) -> list[Answer]:
-    """All answers of a lab's rubric, in order of their names.
-
-    Raises:
-        WorkbookError: One lacks its `answer.toml`, or there is no reference.
-    """
-    found = []
-    for folder in sorted(path for path in rubric.answers.glob("*") if path.is_dir()):
-        try:
-            about = tomllib.loads((folder / "answer.toml").read_text(encoding="utf-8"))
-        except (FileNotFoundError, tomllib.TOMLDecodeError) as error:
-            raise WorkbookError(
-                f"The answer {folder.name} of {rubric.lab.id} has no readable answer.toml.",
-                why=f"{error}.",
-                next_step='Write one that says loses = ["the checks that it loses"].',
-            ) from error
-        found.append(Answer(folder.name, tuple(about.get("loses", ())), folder))
-    if not any(answer.name == "reference" for answer in found):
-        raise WorkbookError(
-            f"{rubric.lab.id} has no reference answer.", next_step="Add answers/.../reference."
-        )
-    return found
-
-
 def make_cohort(labs: list[Lab]) -> list[Member]:
     """The twelve learners of an assignment, not yet written anywhere."""
     answers = {lab.id: answers_of(load_rubric(lab)) for lab in labs}
+    blanks = {lab_id: next(a for a in known if a.name == BLANK) for lab_id, known in answers.items()}
 
     def each(prefix: str, turn: int = 0) -> dict[str, Answer]:
         """For each lab the answer of that kind whose turn it is; the reference where there is none."""
         chosen = {}
         for lab_id, known in answers.items():
             kind = [answer for answer in known if answer.name.startswith(prefix)]
-            reference = next(answer for answer in known if answer.name == "reference")
+            reference = next(answer for answer in known if answer.name == REFERENCE)
             chosen[lab_id] = kind[turn % len(kind)] if kind else reference
         return chosen
 
-    blank = dict.fromkeys(answers, BLANK)
     first = next(iter(answers), "")
     wrong = [
         Member("", f"wrong in the rubric's way {turn + 1}", each("wrong_", turn), "badly", solves=True)
@@ -126,11 +77,11 @@ def make_cohort(labs: list[Lab]) -> list[Member]:
     members = [
         Member("", "full marks", each("reference"), "well", solves=True),
         Member("", "full marks, another way", each("right_"), "well", solves=True),
-        Member("", "partly done", blank | {first: each("wrong_", 4).get(first, BLANK)}),
-        Member("", "blank", blank),
+        Member("", "partly done", blanks | {first: each("wrong_", 4)[first]}),
+        Member("", "blank", blanks),
         Member("", "late", each("reference"), "well", solves=True, after=timedelta(hours=2, minutes=5)),
         *wrong,
-        Member("", "hostile: forges points, checks and outputs", blank, tamper=_forge),
+        Member("", "hostile: forges points, checks and outputs", blanks, tamper=_forge),
         Member("", "hostile: deletes check cells, ends the process", each("wrong_", 5), tamper=_delete),
         Member("", "hostile: hands in no notebook, and links", each("wrong_", 6), tamper=_break),
     ]

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from autograder import resources
+from autograder import machine, resources
 from autograder.loading import CheckSpec, check_spec
 from autograder.results import Outcome
 from autograder.rubric import Evidence, Finding, start_evidence
@@ -92,12 +92,14 @@ class Runner:
         """Run one check from its fixtures to its outcome."""
         spec = check_spec(item.function)
         self._send({"started": spec.name})
-        self._running = _Running(spec, start_evidence(self._progress_of(spec)))
-        signal.alarm(CHECK_SECONDS)
-        try:
-            ran = yield
-        finally:
-            signal.alarm(0)
+        say = self._progress_of(spec)
+        with machine.alone(say) if spec.timed else machine.shared(say):
+            self._running = _Running(spec, start_evidence(say))
+            signal.alarm(CHECK_SECONDS)
+            try:
+                ran = yield
+            finally:
+                signal.alarm(0)
         # An interrupt never comes here: what did not end has no outcome.
         outcome = self._outcome(self._running)
         self._verdicts[spec.name] = outcome.verdict

@@ -6,7 +6,12 @@ import shutil
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
+<<<<<<< HEAD
 from labkit.errors import Unavailable, WorkbookError
+=======
+from autograder.rubric import QUIET_MACHINE
+from labkit.errors import Unavailable
+>>>>>>> main
 
 
 def _gpu() -> None:
@@ -17,6 +22,7 @@ def _gpu() -> None:
         )
 
 
+<<<<<<< HEAD
 def _engine() -> None:
     from labkit.engines import connect
 
@@ -49,6 +55,13 @@ def start(wanted: Iterable[str]) -> None:
         if resource in wanted:
             with suppress(WorkbookError):
                 _RESOURCES[resource]()
+=======
+def _always() -> None:
+    """Every machine has it."""
+
+
+_RESOURCES: dict[str, Callable[[], None]] = {"gpu": _gpu, "server": _always, QUIET_MACHINE: _always}
+>>>>>>> main
 
 
 def require(resource: str) -> None:

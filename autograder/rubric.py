@@ -24,6 +24,8 @@ from labkit.verdicts import Judgement, Tier, Verdict
 
 _Check = TypeVar("_Check", bound=Callable[..., Any])
 
+QUIET_MACHINE = "quiet machine"
+
 
 # ---- marks ------------------------------------------------------------------------------------------------
 
@@ -39,7 +41,12 @@ def after(*tests: str) -> Callable[[_Check], _Check]:
 
 
 def needs(*resources: str) -> Callable[[_Check], _Check]:
-    """What the machine must have (`engine`, `cluster`, `gpu`); without it the check is not measured."""
+    """What a check needs besides the files (`server`, `engine`, `cluster`, `gpu`, `quiet machine`).
+
+    A check without needs is static: when a week is graded, those of all learners come first, the others
+    after them. One that needs a `quiet machine` measures time, and has the machine to itself. Where the
+    machine lacks what is needed, the check is not measured.
+    """
     return pytest.mark.needs(*resources)
 
 

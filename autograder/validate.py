@@ -1,55 +1,28 @@
 """The grader graded: every answer of a rubric must earn just what it says, and the blank nothing.
 
-Each folder of `answers/<lab>/` lays its files over the handout; its `answer.toml` names the checks that it
-loses. `reference` and `right_*` lose none. An outcome is kept under the hash of the answer, the handout,
-the rubric and the code, so that only what changed is run again.
+An outcome is kept under the hash of the answer, the handout, the rubric and the code, so that only what
+changed is run again.
 """
 
 from __future__ import annotations
 
 import hashlib
-import shutil
 import tempfile
-import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import autograder
 import labkit
+from autograder.answers import BLANK, Answer, answers_of
 from autograder.checking import run_checks
 from autograder.loading import Rubric, load_rubric
 from autograder.results import Outcome, Report
 from labkit.course import Lab
-from labkit.errors import WorkbookError
 from labkit.verdicts import Verdict
 
-BLANK = "blank"
 TRIES = 3
 """An inconclusive check of an answer is run again, this often at most."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One answer of a lab, and the checks that it must lose."""
-
-    lab: Lab
-    name: str
-    about: str
-    folder: Path | None
-    loses: tuple[str, ...]
-
-    def lay(self, target: Path) -> Path:
-        """Lay the handout and this answer's files over it; gives the folder of the assignment."""
-        shutil.copytree(self.lab.handout, target / self.lab.name, dirs_exist_ok=True)
-        if self.folder is not None:
-            shutil.copytree(
-                self.folder,
-                target / self.lab.name,
-                dirs_exist_ok=True,
-                ignore=shutil.ignore_patterns("answer.toml", "__pycache__"),
-            )
-        return target
 
 
 @dataclass(frozen=True)
@@ -69,32 +42,6 @@ class Validation:
     cached: bool
 
 
-def answers_of(rubric: Rubric) -> list[Answer]:
-    """All answers of a rubric and the blank, the reference first.
-
-    Raises:
-        WorkbookError: An answer says what can't be (no `answer.toml`, a check that is not there).
-    """
-    found = [Answer(rubric.lab, BLANK, "The handout as it is.", None, tuple(c.name for c in rubric.checks))]
-    for folder in sorted(path for path in rubric.answers.iterdir() if path.is_dir()):
-        try:
-            said = tomllib.loads((folder / "answer.toml").read_text())
-            loses = tuple(rubric.check(name).name for name in said["loses"])
-        except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
-            raise WorkbookError(
-                f"The answer {folder.name} of {rubric.lab.id} has no proper answer.toml.",
-                why=f"{type(error).__name__}: {error}.",
-                next_step='It holds two lines: about = "..." and loses = ["check", ...].',
-            ) from error
-        if bool(loses) != folder.name.startswith("wrong_"):
-            raise WorkbookError(
-                f"The answer {folder.name} of {rubric.lab.id} loses {list(loses)}.",
-                next_step="wrong_* must lose a check; reference and right_* must lose none.",
-            )
-        found.append(Answer(rubric.lab, folder.name, str(said.get("about", "")), folder, loses))
-    return sorted(found, key=lambda answer: (answer.name != "reference", answer.name))
-
-
 def validate(
     lab: Lab, cache: Path, *, everything: bool = False, only: Callable[[Answer], bool] = lambda _: True
 ) -> Iterator[Validation]:
@@ -111,7 +58,7 @@ def validate(
     code = fingerprint(rubric)
     for answer in filter(only, answers_of(rubric)):
         parts = None if everything or answer.name == BLANK or not answer.loses else list(answer.loses)
-        key = hashlib.sha256(f"{code} {parts} {_hash_tree([answer.folder])}".encode()).hexdigest()
+        key = hashlib.sha256(f"{code} {parts} {hash_tree([answer.folder])}".encode()).hexdigest()
         kept = cache / f"{key}.json"
         report = None if everything else _read(kept)
         cached = report is not None
@@ -134,7 +81,7 @@ def fingerprint(rubric: Rubric) -> str:
         rubric.lab.handout,
         root.parent / "environments" / "core.txt",
     ]
-    return _hash_tree([*shared, *ours])
+    return hash_tree([*shared, *ours])
 
 
 def _judge(answer: Answer, parts: list[str] | None) -> Report:
@@ -185,7 +132,7 @@ def _read(kept: Path) -> Report | None:
         return None
 
 
-def _hash_tree(paths: Iterable[Path | None]) -> str:
+def hash_tree(paths: Iterable[Path | None]) -> str:
     """The hash of files and folders, by name and content."""
     digest = hashlib.sha256()
     for path in paths:

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [rate|others|known|bounds|lab ...]`: the project's figures, in one table."""
+"""`python -m benchmarks [PART ...]`: the project's figures, in one table."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import argparse
 import os
 from collections.abc import Callable, Iterable
 
+from autograder.nbgrading.job import ISOLATED_RUNNER
 from benchmarks.bounds import wrong_of_ten_thousand
+from benchmarks.grading import against_nbgrader, growing, on_dask
 from benchmarks.lab_verdicts import verdicts
 from benchmarks.load_generator import against_others, holding_a_rate, known_behaviour
+from benchmarks.sandboxes import step_one
 from benchmarks.table import HEAD, Row
 
 
@@ -18,14 +21,20 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
     parser.add_argument("--lab-runs", type=int, default=5, help="of lab 11-01's load checks, each way")
-    parser.add_argument("parts", nargs="*", help="rate, others, known, bounds, lab")
+    parser.add_argument("--submissions", type=int, default=1000, help="of the growing batch")
+    parser.add_argument("--runner", default=ISOLATED_RUNNER, help="runs notebooks in grading, module:name")
+    parser.add_argument("parts", nargs="*", help="rate, others, known, bounds, lab, grading, growing, dask")
     asked = parser.parse_args()
     parts: dict[str, Callable[[], Iterable[Row]]] = {
+        "sandboxes": lambda: step_one(asked.repetitions),
         "rate": lambda: holding_a_rate(asked.repetitions, asked.seconds),
         "others": lambda: against_others(asked.repetitions, asked.seconds),
         "known": lambda: known_behaviour(asked.repetitions),
         "bounds": wrong_of_ten_thousand,
         "lab": lambda: verdicts(asked.lab_runs),
+        "grading": lambda: against_nbgrader(asked.repetitions, asked.runner),
+        "growing": lambda: growing(asked.submissions, asked.runner),
+        "dask": lambda: on_dask(asked.repetitions, asked.runner),
     }
     unknown = set(asked.parts) - set(parts)
     if unknown:

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from autograder.answers import answers_of
 from autograder.checking import run_checks
 from autograder.loading import load_rubric
-from autograder.validate import answers_of
 from benchmarks.table import Row
 from labkit.course import find_course
 

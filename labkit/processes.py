@@ -59,7 +59,7 @@ class Process:
             stderr=subprocess.STDOUT,
             start_new_session=True,
             pass_fds=pass_fds,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            preexec_fn=die_with_parent,
         )
         assert self._popen.stdout is not None
         self._drain = threading.Thread(target=_drain, args=(self._popen.stdout, log, log_bytes), daemon=True)
@@ -155,9 +155,10 @@ def _family(pid: int) -> list[psutil.Process]:
         return []
 
 
-def _die_with_parent() -> None:
-    """In the child, before it becomes the command: be told when the parent ends."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+def die_with_parent() -> None:
+    """Let this process be killed when the thread that started it ends (Linux; elsewhere nothing)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def _drain(stream: IO[bytes], log: Path, most: int) -> None:

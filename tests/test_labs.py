@@ -7,13 +7,16 @@ import sys
 import nbformat
 import pytest
 
+<<<<<<< HEAD
 from autograder import resources
+=======
+from autograder.answers import answers_of
+>>>>>>> main
 from autograder.handouts import lay_handout
 from autograder.loading import load_rubric
 from autograder.notebooks import differences
 from autograder.release import find_leaks
 from autograder.run import run_notebook
-from autograder.validate import answers_of
 from autograder.workspace import make_copy
 from labkit.course import Course, find_course
 from labkit.errors import Unavailable

@@ -17,7 +17,8 @@ from labkit.environments import conda
 
 ROOT = Path(__file__).parents[1]
 # Written in two parts, so that this file does not hold what it looks for.
-MACHINE_PATHS = re.compile(rb"(?<![\w.$}{~-])/(?:" + b"work" + rb"|root)/[\w.]")
+# A container's own home, as Dockerfiles name it, is nobody's machine.
+MACHINE_PATHS = re.compile(rb"(?<![\w.$}{~-])/(?:" + b"work" + rb"/|root/(?!\.(?:local|cache)\b))[\w.]")
 
 
 def tracked(*patterns: str) -> list[Path]:

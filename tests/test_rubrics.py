@@ -2,8 +2,9 @@
 
 import pytest
 
+from autograder.answers import answers_of
 from autograder.loading import load_rubric
-from autograder.validate import answers_of, validate
+from autograder.validate import validate
 from labkit.course import find_course
 from labkit.models.store import models_folder, prepare
 from labkit.verdicts import Verdict

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.padding import Padding
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -24,8 +33,9 @@ from autograder.nbgrading import export as export_scores
 from autograder.nbgrading import feedback as make_feedback
 from autograder.nbgrading import grade as grade_work
 from autograder.nbgrading import release as release_assignment
-from autograder.nbgrading.grading import Done, GradingEvent
-from autograder.nbgrading.runner import RunLimits, choose_runner
+from autograder.nbgrading.grading import Done, GradingEvent, Step
+from autograder.nbgrading.job import ISOLATED_RUNNER, KERNEL_RUNNER
+from autograder.nbgrading.runner import RunLimits, can_isolate, choose_runner
 from labkit.course import find_course
 from labkit.errors import WorkbookError
 from labkit.verdicts import Verdict
@@ -95,21 +105,40 @@ def grade(
     unisolated: Annotated[
         bool, typer.Option("--unisolated", help="Where there is no sandbox, run learners' code as yourself.")
     ] = False,
+    jobs: Annotated[
+        int | None, typer.Option(help="How many are judged at once; as many as there are cores.", min=1)
+    ] = None,
+    scheduler: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="A Dask cluster that judges them, tcp://host:8786.")
+    ] = "",
+    again: Annotated[bool, typer.Option("--again", help="Grade also what has not changed.")] = False,
     as_json: _Json = False,
 ) -> None:
-    """Judge what was handed in, from outside, and write the scores into nbgrader's gradebook."""
-    settings = Settings(
-        runner=choose_runner(unisolated=unisolated), run=run, run_limits=RunLimits(seconds=seconds)
-    )
+    """Judge what was handed in, from outside, and write the scores into nbgrader's gradebook.
+
+    What was graded before and has not changed since is kept. A run that was cut off goes on where it was.
+    """
+    if not scheduler:
+        choose_runner(unisolated=unisolated)  # refuses where there is no sandbox
+    how: dict[str, Any] = {
+        "settings": Settings(
+            runner=ISOLATED_RUNNER if can_isolate() else KERNEL_RUNNER,
+            run=run,
+            run_limits=RunLimits(seconds=seconds),
+        ),
+        "jobs": jobs or cores(),
+        "scheduler": scheduler,
+        "again": again,
+    }
     console = _console()
     try:
         if as_json:
-            summary = grade_work(assignment, learner, settings=settings)
+            summary = grade_work(assignment, learner, **how)
         else:
-            summary = _grade_with_bar(assignment, learner, settings, console)
+            summary = _grade_with_bar(assignment, learner, how, console)
     except KeyboardInterrupt:
         Console(stderr=True).print(
-            "Interrupted. What was graded is kept whole; name the others with --learner, or grade all again."
+            "Interrupted. What was graded is kept whole: the same command goes on from here."
         )
         raise typer.Exit(130) from None
     if as_json:
@@ -119,31 +148,51 @@ def grade(
     raise typer.Exit(Verdict.ERROR.exit_code if summary.own_errors else 0)
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Rate(ProgressColumn):
+    """How many are done in a second."""
+
+    def render(self, task: Task) -> Text:
+        """As text, empty until it is known."""
+        return Text(f"{number(round(task.speed, 1))} a second" if task.speed else "")
+
+
 def _grade_with_bar(
-    assignment: str, learners: list[str] | None, settings: Settings, console: Console
+    assignment: str, learners: list[str] | None, how: dict[str, Any], console: Console
 ) -> Summary:
-    """Grade with a bar that shows how far it is, what it does and what came of it."""
+    """Grade with a bar for each pass: how far it is, how fast, what it does and what came of it."""
     statuses: Counter[str] = Counter()
     with Progress(
-        TextColumn(f"[bold]{escape(assignment)}"),
+        TextColumn(f"[bold]{escape(assignment)}[/bold] {{task.fields[part]}}"),
         BarColumn(),
         MofNCompleteColumn(),
+        _Rate(),
         TimeRemainingColumn(compact=True),
         TextColumn("{task.description}"),
         console=console,
         transient=True,
     ) as progress:
-        task = progress.add_task("", total=None)
+        tasks = {"": progress.add_task("", total=None, part="")}
 
         def receive(event: GradingEvent) -> None:
-            if isinstance(event, Done):
+            current = list(tasks.values())[-1]
+            if isinstance(event, Step):
+                if event.part not in tasks:
+                    progress.remove_task(current)
+                    tasks[event.part] = progress.add_task("", total=event.total, part=event.part)
+                progress.update(tasks[event.part], completed=event.done)
+            elif isinstance(event, Done):
                 statuses[event.record.status if event.record else "error on our side"] += 1
                 said = " · ".join(f"{status} {count}" for status, count in statuses.items())
-                progress.update(task, completed=event.done, total=event.total, description=said)
-            else:
-                progress.update(task, description=escape(f"{event.learner}: {event.phase} {event.lab}"))
+                progress.update(current, description=said)
+            elif not statuses:
+                progress.update(current, description=escape(f"{event.learner}: {event.phase} {event.lab}"))
 
-        return grade_work(assignment, learners, settings=settings, on_event=receive)
+        return grade_work(assignment, learners, **how, on_event=receive)
 
 
 def feedback(assignment: _Assignment, as_json: _Json = False) -> None:
@@ -194,14 +243,23 @@ def summary_of(summary: Summary) -> RenderableType:
     if summary.own_errors:
         rows = [(e.learner, e.where, e.message.strip().splitlines()[-1]) for e in summary.own_errors]
         parts.append(_rows("Errors on our side", rows))
-    phases = " · ".join(f"{phase} {seconds:.1f} s" for phase, seconds in summary.phases.items())
-    parts.append(Text(f"\nTime: {summary.seconds:.1f} s{f' ({phases})' if phases else ''}", style="dim"))
+    parts.append(Text(f"\n{_time_spent(summary)}", style="dim"))
     return Group(*parts)
 
 
 def _first_line(summary: Summary) -> str:
     said = " · ".join(f"{status} {count}" for status, count in summary.statuses.items())
-    return f"{summary.assignment}: {said or 'nothing to grade'}"
+    kept = f" ({len(summary.kept)} as before: nothing of theirs has changed)" if summary.kept else ""
+    return f"{summary.assignment}: {said or 'nothing to grade'}{kept}"
+
+
+def _time_spent(summary: Summary) -> str:
+    """The grader's own time: of the whole, of each of its passes, and of the workers in each phase."""
+    spent_on = {what: spent for what, spent in summary.grader_seconds.items() if spent >= 0.05}
+    own = " · ".join(f"{what} {spent:.1f} s" for what, spent in spent_on.items())
+    workers = " · ".join(f"{phase} {spent:.1f} s" for phase, spent in summary.phases.items())
+    lines = [f"Time: {summary.seconds:.1f} s{f' ({own})' if own else ''}"]
+    return "\n".join([*lines, f"Workers: {workers}"] if workers else lines)
 
 
 def _distribution(summary: Summary) -> RenderableType:

@@ -9,7 +9,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from autograder.commands.mutants import validate_mutants
 from autograder.display import number
+from autograder.mutation.mutants import Fate
 from autograder.validate import Validation
 from autograder.validate import validate as validate_lab
 from labkit.course import find_course
@@ -21,13 +23,25 @@ def validate(
     everything: Annotated[
         bool, typer.Option("--everything", help="Every answer on every check, and nothing from before.")
     ] = False,
+    mutants: Annotated[
+        bool, typer.Option("--mutants", help="Faults made in the reference answers: which lose points?")
+    ] = False,
+    sample: Annotated[int, typer.Option(help="How many mutants of each lab; all if 0.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Of the choice of mutants.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
     """Hold every answer of the rubrics against what it must earn.
 
-    Exit code 0: all hold. 1: one was judged wrongly. 3: one stayed inconclusive.
+    Exit code 0: all hold. 1: one was judged wrongly. 3: one stayed inconclusive. With --mutants: 0, or 4 if
+    a mutant broke a check.
     """
     course = find_course()
+    if mutants:
+        found_mutants = validate_mutants(
+            course, course.select(which), sample=sample, seed=seed, as_json=as_json
+        )
+        broke = any(each.count(Fate.BROKE) for each in found_mutants)
+        raise typer.Exit(Verdict.ERROR.exit_code if broke else 0)
     console = Console(highlight=False, quiet=as_json)
     found: list[Validation] = []
     for lab in course.select(which):

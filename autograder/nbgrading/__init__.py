@@ -2,7 +2,7 @@
 
 from autograder.nbgrading.chain import Collected, collect, export, feedback, release
 from autograder.nbgrading.grading import grade
-from autograder.nbgrading.judging import Settings
+from autograder.nbgrading.job import Settings
 from autograder.nbgrading.records import Status, SubmissionRecord, Summary
 
 __all__ = [

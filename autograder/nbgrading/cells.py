@@ -8,6 +8,8 @@ and at the end `{"ended": "ran"}`. The process is the learner's by then: whoever
 from __future__ import annotations
 
 import asyncio
+import builtins
+import getpass
 import io
 import json
 import os
@@ -15,7 +17,7 @@ import random
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 _FLUSH_BYTES = 8192
 _FLUSH_SECONDS = 0.2
@@ -104,7 +106,6 @@ def preload() -> Callable[[dict[str, Any], int], None]:
     import torch._dynamo  # optimizers load it, which takes seconds
     import torch.optim
 
-    fresh_numbers = torch.random.get_rng_state()
     torch.set_num_threads(1)
     parameter = torch.zeros(1, requires_grad=True)
     optimizer = torch.optim.Adam([parameter])
@@ -124,11 +125,13 @@ def preload() -> Callable[[dict[str, Any], int], None]:
                 first, unseen).
             handle: Where the answers go.
         """
+        # All three begin anywhere in a fresh process; here they would all begin where this one stood.
         random.seed()
-        numpy.random.seed()  # as in a fresh process: numpy's differ, torch's are always the same
-        torch.random.set_rng_state(fresh_numbers)
+        numpy.random.seed()
+        torch.seed()
         sys.path[:] = ["", *task["paths"], *(place for place in sys.path if place not in task["paths"])]
-        sys.argv[:] = ["ipykernel_launcher.py"]
+        sys.argv[:] = ["ipykernel_launcher.py", "-f", "kernel.json"]
+        builtins.input = getpass.getpass = _nobody_to_ask
         answers = Answers(handle, task["output_bytes"])
         shell.answers = answers
         sys.stdin = open(os.devnull)  # noqa: SIM115, PTH123 (for good)
@@ -136,6 +139,12 @@ def preload() -> Callable[[dict[str, Any], int], None]:
         asyncio.run(_run(shell, task["cells"], answers))
 
     return work
+
+
+def _nobody_to_ask(*_: Any, **__: Any) -> NoReturn:
+    from IPython.core.error import StdinNotImplementedError
+
+    raise StdinNotImplementedError("raw_input was called, but nobody is there to answer")
 
 
 async def _run(shell: Any, cells: list[tuple[int, str]], answers: Answers) -> None:
@@ -153,8 +162,6 @@ async def _run(shell: Any, cells: list[tuple[int, str]], answers: Answers) -> No
         else:
             shell.run_cell(source, store_history=True)
         answers.flush()
-        if shell.exiting:
-            os._exit(0)  # as a kernel that was asked to: what follows is not run
     answers.say(ended="ran")
 
 
@@ -205,11 +212,9 @@ def _make_shell() -> Any:
         displayhook_class = Hook
         display_pub_class = Publisher
         answers: Answers | None = None
-        exiting = False
 
         def ask_exit(self) -> None:
-            """`exit` was called."""
-            self.exiting = True
+            """`exit` was called; a kernel goes on for a while, too."""
 
         def _showtraceback(self, etype: Any, evalue: Any, stb: list[str]) -> None:
             if self.answers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import stat
@@ -106,6 +107,30 @@ def _copy_file(source: Path, target: Path, copied: Copied, limits: Limits) -> No
             raise TooMuch(f"It holds more than {limits.total_bytes / 1e6:,.0f} MB.")
         with target.open("wb") as writing:
             shutil.copyfileobj(reading, writing, 1 << 20)
+
+
+def fingerprint(folder: Path, limits: Limits | None = None) -> str:
+    """The hash of what was handed in: names and contents, of what is too much names and sizes alone."""
+    digest = hashlib.sha256()
+    limits = limits or Limits()
+    left_files, left_bytes = limits.files, limits.total_bytes
+    if not folder.is_dir() or folder.is_symlink():
+        return ""
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(set(folders) - LEFT_OUT)
+        for name in sorted({*files, *folders} - LEFT_OUT):
+            path = Path(parent, name)
+            status = path.lstat()
+            said = f"{path.relative_to(folder)}\0{stat.S_IFMT(status.st_mode)}\0{status.st_size}\0"
+            digest.update(said.encode(errors="surrogateescape"))
+            left_files -= 1
+            left_bytes -= status.st_size
+            if stat.S_ISREG(status.st_mode) and left_bytes >= 0:
+                with path.open("rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
+            if left_files < 0:
+                return digest.hexdigest()
+    return digest.hexdigest()
 
 
 def replace_folder(prepared: Path, target: Path) -> None:

@@ -1,30 +1,49 @@
-"""Grades an assignment: one submission after another is judged, and what was found is written down.
+"""Grades an assignment: workers judge submissions side by side, one writer records what they found.
 
 Scores go into nbgrader's gradebook, notebooks with their outcome tables into `autograded`, and a record of
-each submission beside them.
+each submission beside them. The journal says what is done: a run that was cut off goes on where it was.
 """
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import re
 import shutil
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 
 import nbformat
-from nbformat import NotebookNode
+from nbgrader.api import Gradebook
 
-from autograder.nbgrading.files import replace_folder
-from autograder.nbgrading.judging import Judged, Phase, Settings, judge_submission
-from autograder.nbgrading.records import OwnError, SubmissionRecord, Summary
-from autograder.nbgrading.scores import due_date, open_gradebook, require_assignment, write_scores
+from autograder.nbgrading.files import fingerprint, replace_folder
+from autograder.nbgrading.job import Job, Released, Settings
+from autograder.nbgrading.journal import Found, Journal, one_run_at_a_time
+from autograder.nbgrading.judging import Part, finish, read_own
+from autograder.nbgrading.preparing import Phase
+from autograder.nbgrading.records import LabRecord, OwnError, Problem, Status, SubmissionRecord, Summary
+from autograder.nbgrading.scores import (
+    due_date,
+    graded_learners,
+    open_gradebook,
+    require_assignment,
+    write_scores,
+)
 from autograder.nbgrading.settings import Folders, nbgrader_config
-from labkit.course import Course, Lab, find_course
+from autograder.nbgrading.worker import Place, Unit
+from autograder.nbgrading.workers import LocalWorkers, Returned, Workers
+from labkit.course import Course, find_course
 from labkit.errors import WorkbookError
 
 LEARNER_NAME = re.compile(r"[\w@+-][\w.@+-]{0,127}")
+_NO_PLACE = {errno.ENOSPC: "The disk is full.", errno.EROFS: "The disk can't be written to.",
+             errno.EDQUOT: "The quota of the disk is used up."}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,7 +56,16 @@ class Done:
     total: int
 
 
-GradingEvent = Phase | Done
+@dataclass(frozen=True)
+class Step:
+    """One unit more of a pass is done (`static` or `live`)."""
+
+    part: str
+    done: int
+    total: int
+
+
+GradingEvent = Phase | Done | Step
 Listener = Callable[[GradingEvent], None]
 
 
@@ -47,63 +75,250 @@ def grade(
     *,
     course: Course | None = None,
     settings: Settings | None = None,
+    jobs: int = 1,
+    scheduler: str = "",
+    again: bool = False,
     on_event: Listener | None = None,
 ) -> Summary:
     """Grade what was handed in and write scores, `autograded` notebooks and records.
+
+    Work that was graded before, and has not changed since, is not graded again; nor is it when the due date,
+    the release and the rubrics are as they were. The static checks of all come first, then the live ones.
 
     Args:
         assignment: nbgrader's assignment, `week11_serving`.
         learners: Whose work; that of all by default, with those who handed in nothing.
         course: The course around the current folder by default.
         settings: Runner and limits.
+        jobs: How many submissions are judged at once, each in a process of its own on this machine.
+        scheduler: The address of a Dask cluster that judges them instead.
+        again: Grade also what has not changed.
         on_event: Told what happens while it happens.
 
     Raises:
         WorkbookError: The assignment does not exist or was not released, a named learner handed in nothing,
-            or the gradebook can't be used. What one submission does is never raised.
+            another run is at work, the gradebook can't be used, or there is no place on the disk. What one
+            submission does is never raised.
     """
     started = time.monotonic()
     course = course or find_course()
-    released = read_release(course, assignment)
+    settings = settings or Settings()
     folders = Folders.of(course)
-    config = nbgrader_config(course)
-    say: Listener = on_event or (lambda event: None)
-    records: list[SubmissionRecord] = []
-    own_errors: list[OwnError] = []
-    with open_gradebook(folders.gradebook_url) as gradebook:
+    job = Job(assignment, read_release(course, assignment), settings, nbgrader_config(course))
+    with (
+        _said_if_no_place(),
+        one_run_at_a_time(folders.grading) as scratch,
+        open_gradebook(folders.gradebook_url) as gradebook,
+    ):
         require_assignment(gradebook, assignment)
         roster = [str(student.id) for student in gradebook.students]
         chosen, refused = _choose(folders, assignment, learners, roster)
-        for done, learner in enumerate(chosen, start=1):
-            record = None
-            try:
-                due = due_date(gradebook, assignment, learner)
-                with judge_submission(
-                    course, assignment, learner, released, config, settings or Settings(), due=due, say=say
-                ) as judged:
-                    record = judged.record
-                    own_errors += judged.own_errors
-                    if folders.submitted(learner, assignment).is_dir():
-                        _write(judged, record, folders)
-                        write_scores(gradebook, record, judged.notebooks, config)
-                record.write(folders.result(learner, assignment))
-                records.append(record)
-            except WorkbookError as error:
-                own_errors.append(OwnError(learner=learner, where="grading", message=str(error)))
-            except (OSError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
-                message = "".join(traceback.format_exception(error))
-                own_errors.append(OwnError(learner=learner, where="grading", message=message))
-            say(Done(learner, record, done, len(chosen)))
-    return Summary(
-        assignment=assignment,
-        seconds=round(time.monotonic() - started, 3),
-        records=records,
-        own_errors=own_errors,
-        refused=refused,
+        journal = Journal(folders.grading / assignment)
+        run = _Run(folders, job, journal, gradebook, on_event or (lambda event: None), total=len(chosen))
+        with run.takes("plan"):
+            job_key = job.write(scratch / "job")
+            units, found = run.plan(chosen, job_key, again=again)
+        place = Place(
+            job=str(scratch / "job"),
+            spool=str(journal.spool),
+            scratch=str(scratch),
+            logs=str(course.build / "logs" / "grading"),
+        )
+        for each in found:
+            run.record(each)
+        with _workers(place, jobs, scheduler, run.say) as workers:
+            for part in (Part.STATIC, Part.LIVE):
+                with run.takes(f"{part} pass"):
+                    run.do(part, [unit for unit in units if unit.part is part], workers, units)
+    return run.summary(chosen, refused, time.monotonic() - started)
+
+
+def _workers(place: Place, jobs: int, scheduler: str, say: Listener) -> Workers:
+    if scheduler:
+        from autograder.nbgrading.cluster import DaskWorkers
+
+        return DaskWorkers(place, scheduler, say)
+    return LocalWorkers(place, jobs, say)
+
+
+@contextmanager
+def _said_if_no_place() -> Iterator[None]:
+    """Say in words that the disk takes nothing more.
+
+    Raises:
+        WorkbookError: It is full or can't be written to.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_PLACE:
+            raise
+        raise no_place(error.errno, str(error.filename or "")) from error
+
+
+def no_place(number: int, where: str = "") -> WorkbookError:
+    """The error for a disk that takes nothing more."""
+    return WorkbookError(
+        f"Grading was stopped: {_NO_PLACE[number][0].lower()}{_NO_PLACE[number][1:]}",
+        why=f"{where} could not be written." if where else "",
+        next_step="Make room, then run the same command again: it goes on from here, and nothing is lost.",
     )
 
 
-def read_release(course: Course, assignment: str) -> dict[str, tuple[Lab, NotebookNode]]:
+@dataclass
+class _Run:
+    """One run of grading: what it plans, gives out and records."""
+
+    folders: Folders
+    job: Job
+    journal: Journal
+    gradebook: Gradebook
+    say: Listener
+    total: int
+    records: dict[str, SubmissionRecord] = field(default_factory=dict)
+    kept: list[str] = field(default_factory=list)
+    own_errors: list[OwnError] = field(default_factory=list)
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    done: int = 0
+
+    def plan(self, chosen: list[str], job_key: str, *, again: bool) -> tuple[list[Unit], list[Found]]:
+        """What is to be done, and what an earlier run left to be recorded."""
+        units, found = [], []
+        in_gradebook = graded_learners(self.gradebook, self.job.assignment)
+        for learner in chosen:
+            source = self.folders.submitted(learner, self.job.assignment)
+            due = due_date(self.gradebook, self.job.assignment, learner)
+            text = due.isoformat() if due else ""
+            handed_in = fingerprint(source, self.job.settings.limits)
+            key = hashlib.sha256(f"{job_key} {text} {handed_in}".encode()).hexdigest()
+            if again:
+                self.journal.drop(learner)
+            elif self.journal.recorded(learner) == key and (not handed_in or learner in in_gradebook):
+                record = self._recorded(learner)
+                if record is not None:
+                    self.journal.drop(learner)
+                    self.kept.append(learner)
+                    self._finished(learner, record)
+                    continue
+            if (whole := self.journal.found(learner, "done", key)) is not None:
+                found.append(whole)
+            elif (half := self.journal.found(learner, "static", key)) is not None:
+                units.append(Unit(learner, Part.LIVE, str(half.folder), key, text))
+            else:
+                self.journal.drop(learner)
+                units.append(Unit(learner, Part.STATIC, str(source), key, text))
+        return units, found
+
+    def _recorded(self, learner: str) -> SubmissionRecord | None:
+        try:
+            return SubmissionRecord.read(self.folders.result(learner, self.job.assignment))
+        except WorkbookError:
+            return None
+
+    def do(self, part: Part, units: list[Unit], workers: Workers, later: list[Unit]) -> None:
+        """Have these units done, record what is complete, and put what is not among those of later."""
+        for number, returned in enumerate(workers.run(units), start=1):
+            if returned.errno in _NO_PLACE:
+                raise no_place(returned.errno)
+            unit = returned.unit
+            if returned.more:
+                source = self.journal.spool / unit.learner / "static"
+                later.append(Unit(unit.learner, Part.LIVE, str(source), unit.key, unit.due))
+            else:
+                self.record(self._found(returned))
+            self.say(Step(part, number, len(units)))
+
+    def _found(self, returned: Returned) -> Found:
+        unit = returned.unit
+        found = None if returned.error else self.journal.found(unit.learner, "done", unit.key)
+        if found is None:
+            found = self._given_up(unit, returned.error or "The worker left nothing behind.")
+        return found
+
+    def _given_up(self, unit: Unit, error: str) -> Found:
+        """The outcome of a submission that the grader itself could not grade: a person has to."""
+        self.journal.drop(unit.learner)
+        folder = self.journal.spool / unit.learner / "done"
+        (folder / "kept").mkdir(parents=True)
+        message = "The grading of this work ended unexpectedly."
+        handed_in = Path(unit.source).is_dir() or unit.part is Part.LIVE
+        problem = Problem(status=Status.CRASHED, message=message, detail=error.strip().splitlines()[-1][:300])
+        record = SubmissionRecord(
+            assignment=self.job.assignment,
+            learner=unit.learner,
+            started=datetime.now(UTC),
+            problems=[problem] if handed_in else [],
+            labs=[LabRecord(lab=lab.id, notebook=name) for name, (lab, _) in self.job.released.items()],
+        )
+        for name, (_, notebook) in self.job.released.items():
+            nbformat.write(notebook, folder / "kept" / f"{name}.ipynb")
+        finish(self.job, record, folder / "kept")
+        found = Found("", record, [OwnError(learner=unit.learner, where="grading", message=error)], folder)
+        found.write()
+        return found
+
+    def record(self, found: Found) -> None:
+        """Write one outcome: the notebooks, the scores, the record, and last the journal's line."""
+        learner, record = found.record.learner, found.record
+        self.own_errors += found.own_errors
+        try:
+            with self.takes("record"):
+                if self.folders.submitted(learner, self.job.assignment).is_dir():
+                    self._write_autograded(found)
+                    notebooks = {
+                        name: (lab, read_own(found.folder / "kept" / f"{name}.ipynb"))
+                        for name, (lab, _) in self.job.released.items()
+                    }
+                    write_scores(self.gradebook, record, notebooks, self.job.config)
+                record.write(self.folders.result(learner, self.job.assignment))
+                # What went wrong on our side is tried anew by the next run.
+                key = "" if found.own_errors else found.key
+                self.journal.mark_recorded(learner, key, record.status.value)
+        except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+            message = "".join(traceback.format_exception(error))
+            self.own_errors.append(OwnError(learner=learner, where="grading", message=message))
+            self._finished(learner, None)
+        else:
+            self._finished(learner, record)
+
+    def _write_autograded(self, found: Found) -> None:
+        """Put the finished folder into `autograded`."""
+        target = self.folders.autograded(found.record.learner, self.job.assignment)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        prepared = target.with_name(f".{target.name}.new")
+        shutil.rmtree(prepared, ignore_errors=True)
+        shutil.copytree(found.folder / "kept", prepared)
+        replace_folder(prepared, target)
+
+    def _finished(self, learner: str, record: SubmissionRecord | None) -> None:
+        if record is not None:
+            self.records[learner] = record
+        self.done += 1
+        self.say(Done(learner, record, self.done, self.total))
+
+    @contextmanager
+    def takes(self, what: str) -> Iterator[None]:
+        """Count how long that takes."""
+        clock = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[what] += time.monotonic() - clock
+
+    def summary(self, chosen: list[str], refused: list[str], seconds: float) -> Summary:
+        """What this run did."""
+        return Summary(
+            assignment=self.job.assignment,
+            seconds=round(seconds, 3),
+            kept=self.kept,
+            grader_seconds={what: round(spent, 3) for what, spent in self.seconds.items()},
+            records=[self.records[learner] for learner in chosen if learner in self.records],
+            own_errors=self.own_errors,
+            refused=refused,
+        )
+
+
+def read_release(course: Course, assignment: str) -> Released:
     """Each lab of an assignment and its released notebook, by the notebook's name.
 
     Raises:
@@ -147,13 +362,3 @@ def _choose(
             next_step="Collect it first, or check the name.",
         )
     return list(dict.fromkeys(learners)), []
-
-
-def _write(judged: Judged, record: SubmissionRecord, folders: Folders) -> None:
-    """Put the finished folder into `autograded`."""
-    target = folders.autograded(record.learner, record.assignment)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    prepared = target.with_name(f".{target.name}.new")
-    shutil.rmtree(prepared, ignore_errors=True)
-    shutil.copytree(judged.folder, prepared)
-    replace_folder(prepared, target)

@@ -164,10 +164,23 @@ class OwnError(_Data):
 
 
 class Summary(_Data):
-    """What one run of grading did."""
+    """What one run of grading did.
+
+    Attributes:
+        assignment: nbgrader's assignment.
+        seconds: How long it took.
+        records: What is known of each submission, those graded by earlier runs too.
+        kept: The learners whose work was graded before and has not changed since.
+        own_errors: What went wrong on our side.
+        refused: One sentence for each folder that bears no learner's name.
+        grader_seconds: What the grader itself took: `plan`, `static pass`, `live pass` and, as a part of
+            the passes, `record`.
+    """
 
     assignment: str
     seconds: float
+    kept: list[str] = Field(default_factory=list)
+    grader_seconds: dict[str, float] = Field(default_factory=dict)
     records: list[SubmissionRecord] = Field(default_factory=list)
     own_errors: list[OwnError] = Field(default_factory=list)
     refused: list[str] = Field(default_factory=list)
@@ -180,10 +193,11 @@ class Summary(_Data):
 
     @property
     def phases(self) -> dict[str, float]:
-        """The grader's own time for each phase, in seconds."""
+        """The workers' time for each phase, in seconds, of what this run graded."""
         total: Counter[str] = Counter()
+        kept = set(self.kept)
         for record in self.records:
-            for lab in record.labs:
+            for lab in record.labs if record.learner not in kept else ():
                 total.update(lab.seconds)
         return {phase: round(seconds, 3) for phase, seconds in total.items()}
 

@@ -32,7 +32,7 @@ from labkit.isolation.files import read_plain
 from labkit.isolation.isolation import NOT_ISOLATED, isolation_here
 from labkit.isolation.limits import MIB, Limits
 from labkit.isolation.mounts import HOME, Shown
-from labkit.isolation.sandbox import Sandbox
+from labkit.isolation.sandbox import Sandbox, probe
 from labkit.processes import Process
 
 _GRACE_SECONDS = 20
@@ -124,6 +124,7 @@ def choose_runner(*, unisolated: bool = False, fresh: bool = False) -> NotebookR
     """
     try:
         isolation_here()
+        probe()
     except Unavailable as error:
         if unisolated:
             return KernelRunner()
@@ -143,6 +144,7 @@ def can_isolate() -> bool:
     """Whether there is a sandbox on this machine."""
     try:
         isolation_here()
+        probe()
     except Unavailable:
         return False
     return True

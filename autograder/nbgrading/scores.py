@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+import nbgrader
+from alembic.script import ScriptDirectory
 from nbformat import NotebookNode
 from nbgrader.api import Grade, Gradebook, MissingEntry, SubmittedNotebook
 from nbgrader.preprocessors import AssignLatePenalties
 from nbgrader.utils import compute_checksum
+from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
 from autograder.nbgrading.pages import outcomes_of
@@ -34,6 +39,7 @@ def open_gradebook(url: str) -> Iterator[Gradebook]:
     except DatabaseError as error:
         raise _unusable(error) from error
     try:
+        _require_version(gradebook)
         yield gradebook
     except DatabaseError as error:
         gradebook.db.rollback()
@@ -43,8 +49,35 @@ def open_gradebook(url: str) -> Iterator[Gradebook]:
         gradebook.engine.dispose()
 
 
+def _require_version(gradebook: Gradebook) -> None:
+    """See that this nbgrader knows the gradebook's tables.
+
+    Raises:
+        WorkbookError: Another version of nbgrader made it.
+    """
+    found = gradebook.db.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    if found != _known_version():
+        raise WorkbookError(
+            "The gradebook is of another version of nbgrader.",
+            why=f"Its tables are of version {found}; this nbgrader's are of version {_known_version()}.",
+            next_step="Copy it first; then `nbgrader db upgrade` brings an older one up to date.",
+        )
+
+
+@cache
+def _known_version() -> str:
+    """The version of the tables that this nbgrader makes."""
+    return str(ScriptDirectory(str(Path(nbgrader.__file__).parent / "alembic")).get_current_head())
+
+
 def _unusable(error: DatabaseError) -> WorkbookError:
     why = str(error.orig).rstrip(".") + "."
+    if "disk is full" in why or "readonly" in why:
+        return WorkbookError(
+            "The gradebook can't be written to.",
+            why=why,
+            next_step="Make room, or give yourself the right to write it; then run the command again.",
+        )
     if "locked" in why:
         return WorkbookError(
             "The gradebook is in use by another program.",
@@ -72,6 +105,11 @@ def require_assignment(gradebook: Gradebook, assignment: str) -> None:
             why="The gradebook does not know it.",
             next_step=f"Run workbook release {assignment} first.",
         ) from None
+
+
+def graded_learners(gradebook: Gradebook, assignment: str) -> set[str]:
+    """Those of whom the gradebook holds a submission."""
+    return {str(submission.student_id) for submission in gradebook.assignment_submissions(assignment)}
 
 
 def due_date(gradebook: Gradebook, assignment: str, learner: str) -> datetime | None:

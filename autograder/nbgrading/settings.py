@@ -70,6 +70,11 @@ class Folders:
         """The pages that go back to the learner."""
         return self.root / "feedback" / learner / assignment
 
+    @property
+    def grading(self) -> Path:
+        """What runs of grading leave for each other."""
+        return self.root / "grading"
+
     def result(self, learner: str, assignment: str) -> Path:
         """The record of one submission's grading."""
         return self.root / "results" / assignment / f"{learner}.json"

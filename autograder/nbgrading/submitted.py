@@ -87,14 +87,13 @@ def _invalid(path: Path, why: str, detail: str = "") -> Unreadable:
 
 
 def sanitise(
-    notebook: NotebookNode, released: NotebookNode, *, names: dict[str, str], config: Any
+    notebook: NotebookNode, released: NotebookNode, *, config: Any
 ) -> tuple[NotebookNode, list[str]]:
     """Put the instructor's cells back as they were released.
 
     Args:
         notebook: As it was handed in.
         released: As it was released.
-        names: What nbgrader's preprocessors want to know: student, assignment, notebook, db_url.
         config: nbgrader's configuration.
 
     Returns:
@@ -104,15 +103,21 @@ def sanitise(
     Raises:
         Exception: nbgrader's preprocessors could not make sense of it.
     """
-    from nbgrader.preprocessors import CheckCellMetadata, DeduplicateIds, OverwriteCells, OverwriteKernelspec
+    from nbgrader.preprocessors import CheckCellMetadata, DeduplicateIds
+
+    from autograder.nbgrading.released import OverwriteFromRelease
 
     owned = {_grade_id(cell): cell for cell in released.cells if _grade_id(cell)}
     _take_over_metadata(notebook, owned)
     told = _Told()
-    resources: dict[str, Any] = {"nbgrader": dict(names)}
-    for step in (DeduplicateIds, OverwriteKernelspec, OverwriteCells, CheckCellMetadata):
+    resources: dict[str, Any] = {}
+    if "kernelspec" in released.metadata:
+        notebook.metadata["kernelspec"] = copy.deepcopy(released.metadata.kernelspec)
+    for step in (DeduplicateIds, OverwriteFromRelease, CheckCellMetadata):
         preprocessor = step(config=config)
         preprocessor.log = told.logger
+        if step is OverwriteFromRelease:
+            preprocessor.released = owned
         notebook, resources = preprocessor.preprocess(notebook, resources)
         if step is DeduplicateIds:
             for cell in notebook.cells:

@@ -13,9 +13,11 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -229,6 +231,25 @@ class Sandbox(Process):
             why=f"{last.rstrip('.')}.",
             next_step="`workbook doctor` says what a sandbox needs.",
         )
+
+
+@cache
+def probe() -> Isolation:
+    """Start a sandbox with this Python in it, once in the life of this process; gives how it isolates.
+
+    What can't be found by reading shows here: a container that forbids namespaces, a Python that others
+    can't read.
+
+    Raises:
+        Unavailable: There is none, or it does not work here.
+    """
+    with tempfile.TemporaryDirectory(prefix="workbook-probe-") as scratch:
+        log = Path(scratch) / "log"
+        with Sandbox([sys.executable, "-I", "-c", "pass"], log=log) as sandbox:
+            ended = sandbox.wait(_START_SECONDS)
+            if not ended or sandbox.exit_code != 0:
+                raise sandbox._did_not_start()
+            return sandbox.isolation
 
 
 def put(folder: Path, home: Path, uid: int, limits: Limits) -> None:

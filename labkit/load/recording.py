@@ -28,7 +28,7 @@ ROWS = (
     "request",
     "answer",
 )
-PLAIN = ("kinds", "url", "rate", "seconds", "warmup", "started_at", "interrupted", "gave_up")
+PLAIN = ("kinds", "url", "rate", "seconds", "warmup", "started_at", "interrupted", "gave_up", "bystanders")
 
 
 class Stall(NamedTuple):
@@ -75,6 +75,8 @@ class Recording:
         answer: An index of `answers`; -1 if it was not kept, -2 if there was no more room for it.
         answers: The distinct response bodies of the kinds that have a check.
         pauses_ns: When the generator's process did not run; shape `(pauses, 2)`, start and end.
+        bystanders: The part of the machine, 0 to 1, that other programs than server and generator took; not
+            a number where the server is elsewhere.
     """
 
     kinds: tuple[str, ...]
@@ -99,6 +101,7 @@ class Recording:
     answer: NDArray[np.int32]
     answers: tuple[bytes, ...]
     pauses_ns: NDArray[np.int64]
+    bystanders: float = float("nan")
 
     def __len__(self) -> int:
         """Requests in the recording, warm-up included."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from labkit.errors import WorkbookError
 from labkit.isolation.network import Network
+from labkit.load.bystanders import Bystanders, listening_process
 from labkit.load.clients import Check, Client
 from labkit.load.outcomes import Outcome
 from labkit.load.recording import Recording
@@ -51,6 +52,7 @@ def run(
     *,
     progress: Callable[[Progress], None] | None = None,
     network: Network | None = None,
+    server: int | None = None,
 ) -> Recording:
     """Send a load and return what was measured.
 
@@ -63,22 +65,28 @@ def run(
         client: What to send, and to whom.
         progress: Called about twice a second.
         network: Where to send it from: that of a sandboxed server (`Endpoint.network`), or this machine's.
+        server: The server's process, to tell its work from that of other programs; by default whoever listens
+            at the address on this machine, or all that is in the network.
 
     Raises:
         WorkbookError: If the load process could not run.
     """
+    if server is None:
+        server = listening_process(client.url) if network is None else network.pid
     with tempfile.TemporaryDirectory(prefix="load-") as name:
         folder = Path(name)
         plan = {"schedule": schedule.plain(), "client": client.plain(), "shares": client.shares}
         (folder / "plan.json").write_text(json.dumps(plan))
+        bystanders = Bystanders(server)
         with _load_process(folder, network) as process:
             ended_by_hand = _follow(process, schedule, progress)
+        share = bystanders.share()
         if not (folder / "recording.npz").is_file():
             raise _no_recording(process.returncode, (folder / "errors.txt").read_text(errors="replace"))
         recording = Recording.load(folder / "recording.npz")
     checks = [kind.check for kind in client.kinds]
     recording = check_answers(recording, checks, [kind.bodies for kind in client.kinds])
-    return replace(recording, interrupted=recording.interrupted or ended_by_hand)
+    return replace(recording, interrupted=recording.interrupted or ended_by_hand, bystanders=share)
 
 
 @contextmanager

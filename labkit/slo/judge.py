@@ -24,6 +24,8 @@ from labkit.verdicts import Judgement, Tier, Verdict
 
 # From this part of the limit on, an answer is nearly late.
 NEAR = 0.5
+# From this part of the machine on that other programs take, a server's failing may be theirs.
+BUSY = 0.15
 
 Recordings = Recording | Sequence[Recording]
 
@@ -54,8 +56,7 @@ def judge(
     bounds = bounds._replace(lower=fewest.lower, effective_lower=fewest.effective_lower)
     latency = np.sort(np.concatenate([run.latency_ms for run in runs])) if runs else np.array([])
     lower, upper = _quantile_bounds(latency, bounds, objective, confidence)
-    doubt = doubts(whole, objective)
-    verdict = Verdict.INCONCLUSIVE if doubt else _verdict(bounds, objective.allowed)
+    verdict, doubt = _verdict(bounds, objective, whole)
     if verdict is Verdict.PASSED:
         upper = min(upper, limit)
     elif verdict is Verdict.FAILED:
@@ -101,8 +102,7 @@ def judge_availability(
     missed = [run.outcome != Outcome.OK for run in runs]
     confidence = 1 - (1 - objective.confidence) / looks
     bounds = share_bounds(missed, allowed=objective.allowed, confidence=confidence)
-    doubt = doubts(whole, objective)
-    verdict = Verdict.INCONCLUSIVE if doubt else _verdict(bounds, objective.allowed)
+    verdict, doubt = _verdict(bounds, objective, whole)
     requests, misses = sum(len(run) for run in runs), int(sum(np.count_nonzero(each) for each in missed))
     share = 1 - misses / requests if requests else math.nan
     bound = {
@@ -164,10 +164,40 @@ def _late_by_the_server(run: Recording, limit: float) -> NDArray[np.bool_]:
     return late
 
 
-def _verdict(bounds: ShareBounds, allowed: float) -> Verdict:
-    if bounds.upper <= allowed:
-        return Verdict.PASSED
-    return Verdict.FAILED if bounds.lower > allowed else Verdict.INCONCLUSIVE
+def excuse(runs: Sequence[Recording]) -> str:
+    """Why a server that did not pass may not be to blame; empty if there is no reason.
+
+    A server that passes beside busy programs passes all the same.
+    """
+    share = max((run.bystanders for run in runs if not math.isnan(run.bystanders)), default=0.0)
+    if share <= BUSY:
+        return ""
+    return (
+        f"Other programs took {100 * share:.0f} % of this machine while it was measured: "
+        "too much to blame the server for being late"
+    )
+
+
+def _answers_wrongly(runs: Sequence[Recording], objective: Objective | AvailabilityObjective) -> bool:
+    """Whether wrong answers alone are too many: no busy machine makes an answer wrong."""
+    wrong = [run.measured().outcome == Outcome.WRONG_ANSWER for run in runs]
+    bounds = share_bounds(wrong, allowed=objective.allowed, confidence=objective.confidence)
+    return bounds.lower > objective.allowed
+
+
+def _verdict(
+    bounds: ShareBounds, objective: Objective | AvailabilityObjective, runs: Sequence[Recording]
+) -> tuple[Verdict, str]:
+    """The verdict, and what stands in the way of one."""
+    doubt = doubts(runs, objective)
+    if doubt:
+        return Verdict.INCONCLUSIVE, doubt
+    if bounds.upper <= objective.allowed:
+        return Verdict.PASSED, ""
+    doubt = "" if _answers_wrongly(runs, objective) else excuse(runs)
+    if doubt or bounds.lower <= objective.allowed:
+        return Verdict.INCONCLUSIVE, doubt
+    return Verdict.FAILED, ""
 
 
 def _quantile_bounds(
@@ -236,6 +266,7 @@ def _facts(
         "retry_after_s": _longest_retry(runs),
         "generator_lag_p99_ms": _plain(quantile_of(lag, 0.99)),
         "generator_lag_limit_ms": objective.lag_limit,
+        "other_programs_share": _plain(max((run.bystanders for run in runs), default=math.nan)),
         "generator_pauses": sum(len(run.pauses_ns) for run in runs),
         "allowed_share": objective.allowed,
         "miss_share_at_least": bounds.lower,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from labkit.load.recording import Recording
-from labkit.slo.judge import doubts, judge, judge_availability
+from labkit.slo.judge import doubts, excuse, judge, judge_availability
 from labkit.slo.objectives import AvailabilityObjective, Objective
 from labkit.verdicts import Judgement, Tier, Verdict
 
@@ -33,8 +33,8 @@ def measure_until_decided(
 ) -> Decision:
     """Measure, and measure again while the verdict is inconclusive.
 
-    What earlier tries measured counts on, unless the generator itself was at fault. The confidence is
-    shared among the tries, so that trying again makes no wrong verdict likelier.
+    What earlier tries measured counts on, unless the generator or other programs were at fault. The
+    confidence is shared among the tries, so that trying again makes no wrong verdict likelier.
 
     Args:
         measure: Makes one recording; called with 0, 1, 2, from which it should take another seed, and
@@ -50,9 +50,10 @@ def measure_until_decided(
         recording = measure(len(recordings))
         recordings.append(recording)
         one = recording if kind is None else recording.only(kind)
-        doubtful = bool(doubts([one], objective))
+        doubtful = bool(doubts([one], objective) or excuse([one]))
         if not doubtful:
             sound.append(one)
+        # One beside busy programs may pass by itself; it does not count against the server.
         judgement = _judge([one] if doubtful else sound, objective, tier, tries)
         judgement.measured["tries"] = len(recordings)
         hopeless = recording.interrupted or recording.gave_up

@@ -91,7 +91,7 @@ attack(
     "crashed",
 )
 attack("prints_100_mb", "for _ in range(100): print('x' * 1_000_000)")
-attack("prints_below_python", "for _ in range(200): os.write(1, b'x' * 1_000_000)")
+attack("prints_below_python", "for _ in range(200): os.write(1, b'x' * 1_000_000)", "graded", "timeout")
 attack("deep_folders", "for _ in range(300): os.mkdir('d'); os.chdir('d')", "graded", "crashed")
 attack(
     "leaves_a_daemon",

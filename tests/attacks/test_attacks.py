@@ -22,13 +22,12 @@ from tiny_course import ASSIGNMENT, CELLS, lay_course, use_rubrics
 
 import autograder
 from autograder.nbgrading import Settings, Summary, feedback, grade, release
-from autograder.nbgrading.runner import RunLimits, SandboxRunner, can_isolate
+from autograder.nbgrading.job import ISOLATED_RUNNER
+from autograder.nbgrading.runner import RunLimits, can_isolate
 from autograder.nbgrading.settings import COURSE_ID, Folders
-from autograder.nbgrading.zygote_runner import ZygoteRunner
 from labkit.course import Course
 from labkit.isolation import cgroups
 from labkit.isolation.limits import MIB
-from labkit.isolation.privileges import FIRST_UID
 
 MARKER = "SECRET-4711"
 LIMITS = RunLimits(seconds=4, memory_bytes=700 * MIB, processes=64, disk_bytes=64 * MIB, files=1000)
@@ -46,17 +45,18 @@ class World:
         course: The course; its rubrics and answers hold the marker.
         summary: What grading said.
         watched: Folders that must stay as they are.
-        before: Their hash.
+        before: What was in them.
         listeners: Sockets that nobody may connect to.
         canary: A file that nobody may make.
     """
 
     course: Course
     watched: list[Path]
-    before: str
+    before: dict[str, str]
     listeners: list[socket.socket]
     canary: Path
     processes: set[int]
+    groups: set[Path]
     summary: Summary | None = None
 
     @property
@@ -68,27 +68,33 @@ class World:
         return next(record for record in self.summary.records if record.learner == learner)
 
 
-def fingerprint(folders: list[Path]) -> str:
-    digest = hashlib.sha256()
+def fingerprint(folders: list[Path]) -> dict[str, str]:
+    """What each file below these folders is: its kind and rights, and the hash of what it holds."""
+    found = {}
     for folder in folders:
-        for path in sorted(folder.rglob("*")):
-            if "__pycache__" in path.parts:
-                continue
-            digest.update(f"{path}{path.lstat().st_mode}\0".encode(errors="surrogateescape"))
-            if path.is_file() and not path.is_symlink():
-                digest.update(path.read_bytes())
-    return digest.hexdigest()
+        for path in folder.rglob("*"):
+            if "__pycache__" not in path.parts:
+                plain = path.is_file() and not path.is_symlink()
+                content = hashlib.sha256(path.read_bytes()).hexdigest() if plain else ""
+                found[str(path)] = f"{path.lstat().st_mode:o} {content}"
+    return found
 
 
 def ours_alive() -> set[int]:
-    """Processes of users that only sandboxes have, and our own children."""
-    found = {child.pid for child in psutil.Process().children(recursive=True)}
-    for process in psutil.process_iter():
+    """Our descendants, and processes in control groups of sandboxes that they made, or that nobody owns now.
+
+    Nothing leaves its control group.
+    """
+    family = {os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))}
+    found = family - {os.getpid()}
+    for pid in psutil.pids():
         try:
-            if process.uids().real >= FIRST_UID:
-                found.add(process.pid)
-        except psutil.NoSuchProcess:
+            groups = Path(f"/proc/{pid}/cgroup").read_text()
+        except OSError:
             continue
+        makers = {int(maker) for maker in re.findall(r"/workbook-(\d+)-\d+-\d+", groups)}
+        if any(maker in family or not psutil.pid_exists(maker) for maker in makers):
+            found.add(pid)
     return found
 
 
@@ -142,7 +148,9 @@ def lay_world(root: Path, attacks: dict[str, Attack]) -> World:
         hand_in(folders, name, attack, known)
     watched = [course.root / "rubrics", course.root / "weeks", folders.root / "submitted", public]
     watched.append(Path(autograder.__file__).parent)
-    return World(course, watched, fingerprint(watched), listeners, public / "canary", ours_alive())
+    return World(
+        course, watched, fingerprint(watched), listeners, public / "canary", ours_alive(), groups_left()
+    )
 
 
 def hand_in(folders: Folders, learner: str, attack: Attack, known: dict[str, object]) -> None:
@@ -166,11 +174,17 @@ def fill_in(code: str, known: dict[str, object]) -> str:
     return f"{prelude}return None\n{rest.format(**known)}"
 
 
+def groups_left() -> set[Path]:
+    """The cgroups of processes that have ended."""
+    groups = {folder for place in cgroups.places() for folder in place.folder.glob("workbook-*-*")}
+    return {folder for folder in groups if not psutil.pid_exists(int(folder.name.split("-")[1]))}
+
+
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(ZygoteRunner, id="forked"),
-        pytest.param(SandboxRunner, id="fresh", marks=pytest.mark.nightly),
+        pytest.param(ISOLATED_RUNNER, id="forked"),
+        pytest.param("autograder.nbgrading.runner:SandboxRunner", id="fresh", marks=pytest.mark.nightly),
     ],
 )
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
@@ -178,13 +192,9 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     made = lay_world(tmp_path_factory.mktemp("attacked"), ATTACKS)
     with use_rubrics(made.course), pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORKBOOK_TEST_SECRET", MARKER)
-        made.processes = ours_alive()
-        runner = request.param()
-        made.summary = grade(
-            ASSIGNMENT, course=made.course, settings=Settings(runner=runner, run_limits=LIMITS, fenced=True)
-        )
-        if hasattr(runner, "close"):
-            runner.close()
+        made.processes, made.groups = ours_alive(), groups_left()
+        settings = Settings(runner=request.param, run_limits=LIMITS, fenced=True)
+        made.summary = grade(ASSIGNMENT, course=made.course, settings=settings, jobs=2)
         yield made
     for listener in made.listeners:
         listener.close()
@@ -223,7 +233,8 @@ def test_nobody_has_points_in_the_gradebook_but_the_honest(world: World) -> None
 
 
 def test_nothing_outside_was_changed(world: World) -> None:
-    assert fingerprint(world.watched) == world.before
+    now = fingerprint(world.watched)
+    assert {path for path in {*now, *world.before} if now.get(path) != world.before.get(path)} == set()
     assert not world.canary.exists()
     assert not (Path(autograder.__file__).parent / "forged").exists()
 
@@ -238,10 +249,7 @@ def test_nothing_is_left_running_mounted_or_grouped(world: World) -> None:
     assert ours_alive() - world.processes == set()
     mounts = Path("/proc/self/mounts").read_text()
     assert "/tmp/disk" not in mounts
-    groups = [
-        folder for place in cgroups.places() for folder in place.folder.glob(f"workbook-{os.getpid()}-*")
-    ]
-    assert groups == []
+    assert groups_left() - world.groups == set()
 
 
 class Pages(html.parser.HTMLParser):

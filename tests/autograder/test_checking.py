@@ -11,7 +11,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from autograder import checking
 from autograder.checking import run_checks
 from labkit.course import find_course
 from labkit.errors import WorkbookError
@@ -168,7 +167,6 @@ def test_a_check_that_raises_is_our_error(work, tmp_path, monkeypatch):
         '@points(2)\ndef test_dies():\n    """dies"""\n    import os\n    os._exit(9)\n'
     )
     monkeypatch.setattr("autograder.loading.rubric_path", lambda lab: rubric)
-    monkeypatch.setattr(checking, "RUBRICS", tmp_path)
     report = run_checks(LAB, work, logs=tmp_path / "logs")
     broken, dies = report.outcomes
     assert report.verdict is Verdict.ERROR

@@ -78,7 +78,7 @@ def test_an_interruption_says_what_is_kept(course: Course, monkeypatch: pytest.M
     monkeypatch.setattr(grading, "grade_work", interrupt)
     result = CliRunner().invoke(app, ["grade", ASSIGNMENT])
     assert result.exit_code == 130
-    assert "What was graded is kept whole" in result.stderr
+    assert "the same command goes on from here" in result.stderr
 
 
 def test_a_summary_of_nothing() -> None:

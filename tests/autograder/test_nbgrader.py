@@ -367,7 +367,7 @@ def test_a_persons_score_outlives_another_grading(graded, course, folders):
         found = gradebook.find_grade("week99-four_lines-lines", FILES, ASSIGNMENT, "bob")
         found.manual_score = 3.5
         gradebook.db.commit()
-    again = grade(ASSIGNMENT, ["bob"], course=course, settings=SETTINGS)
+    again = grade(ASSIGNMENT, ["bob"], course=course, settings=SETTINGS, again=True)
     assert [record.learner for record in again.records] == ["bob"]
     with open_gradebook(folders.gradebook_url) as gradebook:
         found = gradebook.find_grade("week99-four_lines-lines", FILES, ASSIGNMENT, "bob")
@@ -419,8 +419,8 @@ def test_cells_that_make_what_is_judged_are_run(tmp_path):
         assert record.status is Status.GRADED
         assert record.remarks == ["link was left out: it is a link."]
         assert [set(lab.seconds) for lab in record.labs] == [
-            {"sanitise", "judge"},
-            {"sanitise", "run", "judge"},
+            {"sanitise", "judge static"},
+            {"sanitise", "run", "judge static"},
         ]
         assert scores_of(folders, "ada", CELLS) == {"made": (5.0, False)}
         assert (folders.autograded("ada", ASSIGNMENT) / CELLS / "made.txt").is_file()

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from autograder.commands import doctor as command
 from labkit import debian
 from labkit.doctor import Diagnosis, Hardware, Part, examine
+from labkit.isolation import isolation
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -104,3 +105,15 @@ def test_a_fix_that_fails_ends_in_one(tmp_path, monkeypatch):
     result = run(monkeypatch, [found, found], "--fix", "--json")
     assert result.exit_code == 1
     assert json.loads(result.stdout)["parts"][0]["missing"] == "not trained"
+
+
+def test_the_sandbox_says_how_it_isolates_or_what_brings_it(monkeypatch, tmp_path, bare):
+    isolation.require.cache_clear()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    missing = part(examine(REPOSITORY, bare), "sandbox")
+    assert missing.missing.startswith("There is no sandbox")
+    assert missing.command.startswith("sudo apt-get install --no-install-recommends -y bubblewrap")
+    root = debian.Machine(root=bare.root, superuser=True, terminal=False)
+    assert part(examine(REPOSITORY, root), "sandbox").fix == ("make", "sandbox")
+    monkeypatch.undo()
+    isolation.require.cache_clear()

@@ -1,17 +1,13 @@
 """What the checks of week 11 share: the model as it was handed out, and what it should answer."""
 
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from autograder.fixtures import copy_work
+from autograder.rubrics.week11_serving.handed_out import lay
 from autograder.rubrics.week11_serving.mixed_load import make_bodies
 from labkit.models import models_folder
-
-HANDED_OUT = ("model.py", "model.safetensors", "model.pt")
 
 
 @dataclass(frozen=True)
@@ -44,11 +40,3 @@ def work(submitted, scratch):
 def copy_of_work(submitted, scratch):
     """Makes another copy of the learner's files, under a name, to tamper with."""
     return lambda name: lay(submitted, scratch / name)
-
-
-def lay(submitted: Path, target: Path) -> Path:
-    """Copy the learner's files to `target` and put the model that was handed out beside them."""
-    copy_work(submitted, target)
-    for name in HANDED_OUT:
-        shutil.copyfile(models_folder() / "digits" / name, target / name)
-    return target

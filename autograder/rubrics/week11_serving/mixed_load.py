@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from autograder.rubric import progress
-from labkit.load import HttpClient, Kind, Outcome, Recording, Schedule, longest_stall, run
+from labkit.load import Client, HttpClient, Kind, Outcome, Recording, Schedule, longest_stall, run
 from labkit.serving import Endpoint
 
 SINGLES_PER_SECOND = 100
@@ -55,22 +55,37 @@ def make_bodies(images: np.ndarray, scores: np.ndarray, singles: int = 200) -> B
 
 
 def mixed_load(endpoint: Endpoint, bodies: Bodies, seed: int) -> Recording:
-    """Send the mixed load for `SECONDS`, with a probe of /health beside it."""
-    client = HttpClient(
-        endpoint.url,
-        kinds=[
-            replace(_predict(bodies), name="single", bodies=bodies.singles, share=1),
-            replace(_predict(bodies), name="bulk", bodies=[bodies.bulk], rate=BULKS_PER_SECOND),
-            # Whatever it answers: it shows when the server stands still.
-            Kind(name="health", rate=PROBES_PER_SECOND, path="/health", expected=ANY_STATUS),
-        ],
-    )
-    schedule = Schedule.poisson(SINGLES_PER_SECOND, seconds=SECONDS, seed=seed)
+    """Send the mixed load over HTTP, with a probe of /health beside it."""
+    # Whatever it answers: it shows when the server stands still.
+    probe = Kind(name="health", path="/health", expected=ANY_STATUS)
+    client = HttpClient(endpoint.url, kinds=mixed_kinds(_predict(bodies), bodies.singles, bodies.bulk, probe))
+    return send_mixed(client, endpoint, seed)
+
+
+def mixed_kinds(predict: Kind, singles: list[bytes], bulk: bytes, probe: Kind) -> list[Kind]:
+    """The mixed load's request kinds.
+
+    Args:
+        predict: What single and bulk requests have in common.
+        singles: Bodies of single images.
+        bulk: The body of a bulk request.
+        probe: A request that needs no model.
+    """
+    return [
+        replace(predict, name="single", bodies=singles, share=1),
+        replace(predict, name="bulk", bodies=[bulk], rate=BULKS_PER_SECOND),
+        replace(probe, rate=PROBES_PER_SECOND),
+    ]
+
+
+def send_mixed(client: Client, endpoint: Endpoint, seed: int) -> Recording:
+    """Send the kinds of that client for `SECONDS`, from the server's own network."""
     return run(
-        schedule,
+        Schedule.poisson(SINGLES_PER_SECOND, seconds=SECONDS, seed=seed),
         client,
         progress=lambda now: progress("the mixed load", max(0.0, now.of_seconds - now.seconds)),
         network=endpoint.network,
+        server=endpoint.pid,
     )
 
 
@@ -79,7 +94,9 @@ def flood(endpoint: Endpoint, bodies: Bodies, requests: int) -> Recording:
     bulk = replace(_predict(bodies), name="bulk", bodies=[bodies.bulk], share=1)
     progress(f"{requests} bulk requests within half a second", ANSWER_SECONDS)
     schedule = Schedule.constant(2 * requests, seconds=0.5, warmup=0)
-    return run(schedule, HttpClient(endpoint.url, kinds=[bulk]), network=endpoint.network)
+    return run(
+        schedule, HttpClient(endpoint.url, kinds=[bulk]), network=endpoint.network, server=endpoint.pid
+    )
 
 
 def _predict(bodies: Bodies) -> Kind:
@@ -93,22 +110,31 @@ def _predict(bodies: Bodies) -> Kind:
     )
 
 
-def why_missed(recording: Recording, limit_ms: float) -> str:
-    """What made most single images miss, as far as it can be seen from outside."""
+def why_missed(
+    recording: Recording, limit_ms: float, *, probe: str = "/health", refusal: tuple[int, str] = (503, "503")
+) -> str:
+    """What made most single images miss, as far as it can be seen from outside.
+
+    Args:
+        recording: Of the mixed load.
+        limit_ms: What the objective allows.
+        probe: What the kind "health" asks.
+        refusal: The status of a refused request, as a number and as people call it.
+    """
     singles = recording.only("single").measured()
     seen = singles.outcomes()
     late = int(np.count_nonzero(np.isfinite(singles.latency_ms) & (singles.latency_ms > limit_ms)))
     waited = late + seen.get(Outcome.TIMEOUT, 0)
     wrong = seen.get(Outcome.WRONG_ANSWER, 0)
-    refused = singles.statuses().get(503, 0)
+    refused = singles.statuses().get(refusal[0], 0)
     stall = longest_stall(recording, "health")
     if wrong > max(waited, refused):
         return f"{wrong} answers were wrong, though the same images alone get the right ones."
     if refused > waited:
-        return f"{refused} single images were refused with 503, though there was time for them."
+        return f"{refused} single images were refused with {refusal[1]}, though there was time for them."
     if stall.milliseconds > limit_ms:
         return (
-            f"Not even /health was answered for {stall.milliseconds:.0f} ms, {stall.at_seconds:.1f} s after "
+            f"Not even {probe} was answered for {stall.milliseconds:.0f} ms, {stall.at_seconds:.1f} s after "
             "the start: the event loop was busy with something else."
         )
     return "The event loop was free: single images waited for the model, or for a thread."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,6 @@ import pytest
 
 from labkit.errors import Unavailable
 from labkit.isolation.isolation import isolation_here
-from labkit.isolation.privileges import FIRST_UID
 from labkit.isolation.sandbox import Sandbox
 
 Run = Callable[..., Sandbox]
@@ -52,14 +52,15 @@ def said(sandbox: Sandbox) -> Any:
     return json.loads(sandbox.last_lines(1)[0])
 
 
-def sandboxed_processes() -> set[int]:
-    """Processes of users that only sandboxes have."""
+def sandboxed_processes(maker: int | None = None) -> set[int]:
+    """Processes in the control groups of sandboxes that this process (or another) made."""
+    mark = f"workbook-{maker or os.getpid()}-"
     found = set()
-    for process in psutil.process_iter():
+    for pid in psutil.pids():
         try:
-            if process.uids().real >= FIRST_UID and process.status() != psutil.STATUS_ZOMBIE:
-                found.add(process.pid)
-        except psutil.NoSuchProcess:
+            if mark in Path(f"/proc/{pid}/cgroup").read_text():
+                found.add(pid)
+        except OSError:
             continue
     return found
 

@@ -11,16 +11,24 @@ from pathlib import Path
 import pytest
 
 from labkit.errors import Unavailable, WorkFault
-from labkit.isolation import isolation, janitor
+from labkit.isolation import isolation, janitor, stage
 from labkit.isolation.cgroups import left_behind, places
 from labkit.isolation.limits import MIB, Limits
 from labkit.isolation.mounts import Shown
 from labkit.isolation.privileges import FIRST_UID
-from labkit.isolation.sandbox import Sandbox
+from labkit.isolation.sandbox import Sandbox, probe
 
 from .conftest import said, sandboxed_processes, until
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives each sandbox a user of its own")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may make control groups and other users")
+
+
+def mounted_on_tmp() -> list[str]:
+    """The mounts of this machine where a sandbox makes its own."""
+    places = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    return [
+        place for place in places if place == stage.PLACE or place.startswith((stage.DISK, stage.staged(0)))
+    ]
 
 
 def bound(controller: str) -> bool:
@@ -200,7 +208,6 @@ def test_covered_folders_look_empty(run, tmp_path):
 
 @as_root
 def test_nothing_is_left_running(run):
-    before = sandboxed_processes()
     sandbox = run(
         "import os, time\nif os.fork() == 0:\n    os.setsid()\n    os.fork() and exit()\n    time.sleep(99)",
         seconds=0,
@@ -208,14 +215,13 @@ def test_nothing_is_left_running(run):
     sandbox.wait(20)
     groups = list(sandbox.group.folders.values())
     sandbox.stop()
-    assert sandboxed_processes() <= before
+    assert not sandboxed_processes()
     assert not [folder for folder in groups if folder.exists()]
 
 
 @as_root
 def test_a_killed_starter_leaves_groups_alone_and_the_janitor_takes_those(tmp_path):
-    mounts = Path("/proc/self/mounts").read_text()
-    before = sandboxed_processes()
+    mounts = mounted_on_tmp()
     code = (
         "import sys, time\nfrom pathlib import Path\nfrom labkit.isolation.sandbox import Sandbox\n"
         f"log = Path({str(tmp_path / 'log')!r})\n"
@@ -225,11 +231,11 @@ def test_a_killed_starter_leaves_groups_alone_and_the_janitor_takes_those(tmp_pa
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as starter:
         assert starter.stdout is not None
         assert starter.stdout.readline() == "started\n"
-        assert sandboxed_processes() - before
+        assert sandboxed_processes(starter.pid)
         starter.send_signal(signal.SIGKILL)
-    assert until(lambda: sandboxed_processes() <= before)
+    assert until(lambda: not sandboxed_processes(starter.pid))
     assert until(lambda: janitor.clear() >= 0 and not list(left_behind()))
-    assert Path("/proc/self/mounts").read_text() == mounts
+    assert mounted_on_tmp() == mounts
 
 
 @as_root
@@ -255,6 +261,25 @@ def test_without_root_it_isolates_as_well(tmp_path):
     lines = answer.stdout.splitlines()
     assert lines[0] == "False ['learner'] 0", answer.stderr
     assert lines[1].startswith("sandbox: our user in a namespace of its own, no network")
+
+
+def test_a_sandbox_that_does_not_work_here_is_found_before_anything_is_graded(monkeypatch, tmp_path):
+    assert probe().sandboxed
+    probe.cache_clear()
+    (tmp_path / "bwrap").write_text(
+        "#!/bin/sh\necho 'bwrap: No permissions to create a new namespace' >&2\nexit 1\n"
+    )
+    (tmp_path / "bwrap").chmod(0o755)
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents[:2]:
+        parent.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin")
+    isolation.require.cache_clear()
+    with pytest.raises(Unavailable, match="could not be started"):
+        probe()
+    monkeypatch.undo()
+    isolation.require.cache_clear()
+    assert probe().sandboxed
 
 
 def test_without_bubblewrap_it_says_what_brings_it(monkeypatch, tmp_path):

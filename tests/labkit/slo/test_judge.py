@@ -97,6 +97,30 @@ def test_answers_that_were_not_checked_say_nothing():
     assert "1 answers were not checked" in judgement.summary
 
 
+def test_a_server_that_fails_beside_busy_programs_is_not_blamed():
+    judgement = judge(recording_of(with_late(300), bystanders=0.6), P99)
+    assert judgement.verdict is Verdict.INCONCLUSIVE
+    assert judgement.summary.startswith("Other programs took 60 % of this machine")
+    assert judgement.measured["other_programs_share"] == 0.6
+    availability = judge_availability(recording_of(np.full(6000, np.inf), bystanders=0.6))
+    assert availability.verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_server_that_passes_beside_busy_programs_passes():
+    assert judge(recording_of(with_late(6), bystanders=0.6), P99).verdict is Verdict.PASSED
+
+
+def test_few_other_programs_are_no_excuse():
+    assert judge(recording_of(with_late(300), bystanders=0.1), P99).verdict is Verdict.FAILED
+
+
+def test_no_busy_machine_makes_an_answer_wrong():
+    outcome = np.full(6000, Outcome.OK)
+    outcome[::20] = Outcome.WRONG_ANSWER
+    judgement = judge(recording_of(np.full(6000, 5.0), outcome=outcome, bystanders=0.6), P99)
+    assert judgement.verdict is Verdict.FAILED
+
+
 def test_requests_late_by_the_generators_own_lag_do_not_fail_a_service():
     lag = np.zeros(6000)
     late = np.linspace(0, 5999, 57, dtype=int)

@@ -57,6 +57,13 @@ def test_what_a_lagging_generator_measured_is_left_out():
     assert decision.judgement.measured["requests"] == 3000
 
 
+def test_what_was_measured_beside_busy_programs_is_left_out():
+    measure, _ = measuring(late(90, bystanders=0.5), late(0))
+    decision = measure_until_decided(measure, P99)
+    assert decision.judgement.verdict is Verdict.PASSED
+    assert decision.judgement.measured["requests"] == 3000
+
+
 def test_an_interrupt_or_a_hopeless_rate_ends_it():
     for ended in ({"interrupted": True}, {"gave_up": True}):
         measure, asked = measuring(late(0, **ended), late(0))
