@@ -19,12 +19,8 @@ from typing import Any, Protocol
 import psutil
 
 import autograder
-<<<<<<< HEAD
 from autograder import resources
-from autograder.loading import RUBRICS, CheckSpec, Rubric, load_rubric
-=======
 from autograder.loading import CheckSpec, Rubric, load_rubric
->>>>>>> main
 from autograder.plugin import CHECK_SECONDS
 from autograder.results import Outcome, Report
 from labkit.course import Lab, find_course

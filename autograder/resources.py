@@ -6,12 +6,8 @@ import shutil
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-<<<<<<< HEAD
-from labkit.errors import Unavailable, WorkbookError
-=======
 from autograder.rubric import QUIET_MACHINE
-from labkit.errors import Unavailable
->>>>>>> main
+from labkit.errors import Unavailable, WorkbookError
 
 
 def _gpu() -> None:
@@ -22,7 +18,10 @@ def _gpu() -> None:
         )
 
 
-<<<<<<< HEAD
+def _always() -> None:
+    """Every machine has it."""
+
+
 def _engine() -> None:
     from labkit.engines import connect
 
@@ -41,6 +40,8 @@ _RESOURCES: dict[str, Callable[[], None]] = {
     "engine": _engine,
     "python_images": _python_images,
     "gpu": _gpu,
+    "server": _always,
+    QUIET_MACHINE: _always,
 }
 _SERVICES = ("engine", "python_images")
 """Those that are started or made if they are not there, and stay when the check has ended."""
@@ -55,13 +56,6 @@ def start(wanted: Iterable[str]) -> None:
         if resource in wanted:
             with suppress(WorkbookError):
                 _RESOURCES[resource]()
-=======
-def _always() -> None:
-    """Every machine has it."""
-
-
-_RESOURCES: dict[str, Callable[[], None]] = {"gpu": _gpu, "server": _always, QUIET_MACHINE: _always}
->>>>>>> main
 
 
 def require(resource: str) -> None:

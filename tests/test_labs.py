@@ -7,11 +7,8 @@ import sys
 import nbformat
 import pytest
 
-<<<<<<< HEAD
 from autograder import resources
-=======
 from autograder.answers import answers_of
->>>>>>> main
 from autograder.handouts import lay_handout
 from autograder.loading import load_rubric
 from autograder.notebooks import differences
