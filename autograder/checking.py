@@ -91,7 +91,8 @@ def run_checks(
         )
     logs = logs or find_course().build / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    resources.start({resource for spec in specs for resource in spec.needs})
+    if not fenced:
+        resources.start({resource for spec in specs for resource in spec.needs})
     started = datetime.now(UTC)
     outcomes: dict[str, Outcome] = {}
 

@@ -15,6 +15,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from _pytest.config import default_plugins
+
 from labkit.processes import die_with_parent
 
 _ALWAYS = ("pytest", "autograder.plugin", "autograder.fixtures", "autograder.rubric", "asyncio", "httpx")
@@ -90,7 +92,7 @@ def _become_child(parent: int, events: int, log: int) -> None:
 
 def preload(rubrics: Iterable[Path]) -> None:
     """Import what these rubrics, and the `conftest.py` beside each, import; what can't be is left to them."""
-    wanted = dict.fromkeys(_ALWAYS)
+    wanted = dict.fromkeys([*_ALWAYS, *(f"_pytest.{name}" for name in default_plugins)])
     for rubric in rubrics:
         for path in (rubric, rubric.parent / "conftest.py"):
             if path.is_file():

@@ -75,6 +75,7 @@ class Runner:
 
     def __init__(self, config: pytest.Config) -> None:
         self.grading: bool = config.getoption("--grading")
+        self.fenced: bool = config.getoption("--fenced")
         self.only = {name for name in config.getoption("--only").split(",") if name}
         self._events: int = config.getoption("--events")
         self._verdicts: dict[str, Verdict] = {}
@@ -117,7 +118,7 @@ class Runner:
         if waiting:
             raise _finding(Verdict.BLOCKED, f"waits until this passes: {', '.join(waiting)}")
         for resource in spec.needs:
-            resources.require(resource)
+            resources.require(resource, fenced=self.fenced)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

@@ -58,11 +58,20 @@ def start(wanted: Iterable[str]) -> None:
                 _RESOURCES[resource]()
 
 
-def require(resource: str) -> None:
+def require(resource: str, *, fenced: bool = False) -> None:
     """Go on if the machine has it.
 
+    Args:
+        resource: Its name.
+        fenced: What is checked is not our own: only what keeps it apart may run it.
+
     Raises:
-        Unavailable: It has not; the message says what would help.
+        Unavailable: It has not, or nothing here keeps apart what would run; the message says what would help.
         KeyError: No resource is called that.
     """
+    if fenced and resource in _SERVICES:
+        raise Unavailable(
+            "This check builds and runs what was handed in, and images have no guard yet.",
+            next_step="Look at the Dockerfile, then run `workbook check` on it yourself.",
+        )
     _RESOURCES[resource]()

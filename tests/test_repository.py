@@ -17,8 +17,10 @@ from labkit.environments import conda
 
 ROOT = Path(__file__).parents[1]
 # Written in two parts, so that this file does not hold what it looks for.
-# A container's own home, as Dockerfiles name it, is nobody's machine.
-MACHINE_PATHS = re.compile(rb"(?<![\w.$}{~-])/(?:" + b"work" + rb"/|root/(?!\.(?:local|cache)\b))[\w.]")
+# Within an image, root's home is nobody's: pip keeps its cache and a user's packages there.
+MACHINE_PATHS = re.compile(
+    rb"(?<![\w.$}{~-])/(?:" + b"work" + rb"/[\w.]|root/(?!\.cache/pip\b|\.local\b)[\w.])"
+)
 
 
 def tracked(*patterns: str) -> list[Path]:

@@ -28,6 +28,7 @@ from autograder.nbgrading.files import Limits as FileLimits
 from autograder.nbgrading.files import copy_plain
 from autograder.nbgrading.records import Problem, Status
 from labkit.errors import Unavailable, WorkbookError, WorkFault
+from labkit.isolation import janitor
 from labkit.isolation.files import read_plain
 from labkit.isolation.isolation import NOT_ISOLATED, isolation_here
 from labkit.isolation.limits import MIB, Limits
@@ -156,7 +157,7 @@ class SandboxRunner:
     def run(self, notebook: NotebookNode, folder: Path, limits: RunLimits) -> NotebookRun:
         """Run the notebook, end all that it started, and take over the plain files that it left."""
         started = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="workbook-run-") as scratch:
+        with tempfile.TemporaryDirectory(prefix=janitor.prefix("run")) as scratch:
             place = Path(scratch)
             lay_stub(place)
             nbformat.write(notebook, place / "submitted.ipynb")
@@ -196,7 +197,7 @@ class KernelRunner:
     def run(self, notebook: NotebookNode, folder: Path, limits: RunLimits) -> NotebookRun:
         """Run the notebook, then end all that it started."""
         started = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="workbook-run-") as scratch:
+        with tempfile.TemporaryDirectory(prefix=janitor.prefix("run")) as scratch:
             place = Path(scratch)
             stub = lay_stub(place)
             nbformat.write(notebook, place / "submitted.ipynb")

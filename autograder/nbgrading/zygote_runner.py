@@ -25,6 +25,7 @@ from autograder.nbgrading.runner import (
     why_it_ended,
 )
 from labkit.errors import WorkFault
+from labkit.isolation import janitor
 from labkit.isolation.mounts import Shown
 from labkit.isolation.network import ROOT
 from labkit.isolation.zygote import Forked, Zygote
@@ -43,7 +44,7 @@ class ZygoteRunner:
     def run(self, notebook: NotebookNode, folder: Path, limits: RunLimits) -> NotebookRun:
         """Run the notebook, end all that it started, and take over the plain files that it left."""
         started = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="workbook-run-") as scratch:
+        with tempfile.TemporaryDirectory(prefix=janitor.prefix("run")) as scratch:
             stub = lay_stub(Path(scratch))
             numbered = [
                 (number, cell.source)

@@ -147,11 +147,12 @@ def left_behind(at: list[Place] | None = None) -> Iterator[Path]:
     """Groups whose maker is gone."""
     for place in places() if at is None else at:
         for folder in place.folder.glob("workbook-*"):
-            if (match := _NAME.fullmatch(folder.name)) and not _lives(int(match[1]), int(match[2])):
+            if (match := _NAME.fullmatch(folder.name)) and not lives(int(match[1]), int(match[2])):
                 yield folder
 
 
-def _lives(pid: int, started: int) -> bool:
+def lives(pid: int, started: int) -> bool:
+    """Whether the process of that number that began in that second is still there."""
     try:
         return int(psutil.Process(pid).create_time()) == started
     except psutil.NoSuchProcess:

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from labkit.isolation import janitor
 from labkit.isolation.network import ROOT, Network
 from labkit.processes import Process
 
@@ -29,7 +30,7 @@ class Relay:
     """
 
     def __init__(self, network: Network, port: int) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="workbook-relay-", ignore_cleanup_errors=True)
+        self._folder = tempfile.TemporaryDirectory(prefix=janitor.prefix("relay"), ignore_cleanup_errors=True)
         self.path = Path(self._folder.name) / "http"
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind(str(self.path))

@@ -55,7 +55,7 @@ class Zygote:
     def __init__(self, file: Path) -> None:
         require()
         janitor.run_once()
-        scratch = tempfile.mkdtemp(prefix="workbook-zygote-")
+        scratch = tempfile.mkdtemp(prefix=janitor.prefix("zygote"))
         self._lock = threading.Lock()
         self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:

@@ -39,3 +39,17 @@ def test_without_a_sandbox_nothing_is_run_unfenced_by_mistake(monkeypatch, tmp_p
     finally:
         monkeypatch.undo()
         isolation.require.cache_clear()
+
+
+def test_what_has_no_guard_is_not_run_for_handed_in_work(tmp_path) -> None:
+    if not can_isolate():
+        pytest.skip("there is no sandbox (apt-get install bubblewrap)")
+    lab = find_course().lab("week09/multistage_builds")
+    rubric = load_rubric(lab)
+    reference = next(answer for answer in answers_of(rubric) if answer.name == "reference")
+    report = run_checks(lab, reference.lay(tmp_path / lab.assignment), fenced=True, logs=tmp_path)
+    unguarded = {spec.name for spec in rubric.checks if "engine" in spec.needs}
+    assert unguarded
+    found = {o.check: o for o in report.outcomes if o.check in unguarded}
+    assert not [o for o in found.values() if o.verdict is Verdict.PASSED]
+    assert any("no guard" in o.evidence for o in found.values()), report

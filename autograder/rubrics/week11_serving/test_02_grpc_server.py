@@ -8,7 +8,7 @@ import grpc
 import numpy as np
 import pytest
 
-from autograder.rubric import after, credit, hidden, points, progress, reading, require
+from autograder.rubric import after, credit, hidden, needs, points, progress, reading, require
 from autograder.rubrics.week11_serving.handed_out import lay
 from autograder.rubrics.week11_serving.mixed_load import mixed_kinds, send_mixed, why_missed
 from autograder.rubrics.week11_serving.model_service import (
@@ -69,6 +69,7 @@ def test_wire_format(submitted):
     )
 
 
+@needs("server")
 @points(
     2,
     hints=[
@@ -84,6 +85,7 @@ def test_predictions(service, digits):
     credit(same, 200, f"{same} of 200 within {TOLERANCE}", cause="Compare with seed_server.py's answers.")
 
 
+@needs("server")
 @hidden
 @after("test_predictions")
 @points(1)
@@ -94,6 +96,7 @@ def test_unseen_images(service, digits):
     credit(same, len(dim), f"{same} of {len(dim)} within {TOLERANCE}")
 
 
+@needs("server")
 @after("test_predictions")
 @points(
     2,
@@ -140,6 +143,7 @@ def test_streaming(service, digits):
     credit(right, len(rows), f"{right} of {len(rows)} requests answered in order, each before the next")
 
 
+@needs("server")
 @after("test_predictions")
 @points(
     1,
@@ -165,6 +169,7 @@ def test_rejects_bad_input(service, digits):
     credit(refused, len(kinds), f"{refused} of {len(kinds)} kinds refused", cause="; ".join(wrong))
 
 
+@needs("quiet machine")
 @after("test_predictions")
 @points(
     2,
@@ -196,6 +201,7 @@ def test_deadlines(service, digits):
     )
 
 
+@needs("server")
 @after("test_predictions")
 @points(
     1,
@@ -223,6 +229,7 @@ def test_health(service, copy_of_work, logs):
     require(status != "SERVING", f"without its weights: {status}", cause="It would be sent requests.")
 
 
+@needs("server")
 @after("test_predictions")
 @points(
     1,
@@ -237,6 +244,7 @@ def test_reflection(service):
     require(SERVICE in listed, f"reflection lists {', '.join(listed) or 'nothing'}")
 
 
+@needs("server")
 @after("test_predictions")
 @points(
     1,
@@ -270,6 +278,7 @@ def test_metrics(service, digits):
     )
 
 
+@needs("quiet machine")
 @after("test_predictions")
 @points(
     2,

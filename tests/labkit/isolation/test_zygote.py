@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from labkit.errors import Unavailable, WorkFault
+from labkit.isolation import janitor
 from labkit.isolation.cgroups import places
 from labkit.isolation.limits import MIB, Limits
 from labkit.isolation.zygote import Forked, Zygote
@@ -195,7 +196,7 @@ def test_a_file_that_can_not_be_loaded_is_said(tmp_path):
 
 
 @as_root
-def test_when_the_one_who_started_it_is_killed_all_ends(tmp_path):
+def test_when_the_one_who_started_it_is_killed_all_ends(tmp_path, monkeypatch):
     (tmp_path / "work.py").write_text(WORK)
     (tmp_path / "empty").mkdir()
     code = (
@@ -205,7 +206,12 @@ def test_when_the_one_who_started_it_is_killed_all_ends(tmp_path):
         "forked = zygote.fork({'code': 'time.sleep(99)'}, folder=here / 'empty', limits=Limits())\n"
         "print('started', flush=True)\nforked.read(99, print)"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as starter:
+    (tmp_path / "tmp").mkdir()
+    variables = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
+    starting = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=variables
+    )
+    with starting as starter:
         assert starter.stdout is not None
         loaded = int(starter.stdout.readline())
         assert starter.stdout.readline() == "started\n"
@@ -213,3 +219,7 @@ def test_when_the_one_who_started_it_is_killed_all_ends(tmp_path):
         starter.send_signal(signal.SIGKILL)
     assert until(lambda: not sandboxed_processes(starter.pid))
     assert until(lambda: not Path(f"/proc/{loaded}").exists())
+    assert list((tmp_path / "tmp").iterdir())
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    janitor.clear()
+    assert list((tmp_path / "tmp").iterdir()) == []
