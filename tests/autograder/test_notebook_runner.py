@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from autograder.loading import load_rubric
-from autograder.nbgrading.judging import needs_run, to_run
+from autograder.nbgrading.preparing import needs_run, to_run
 from autograder.nbgrading.records import Status
 from autograder.nbgrading.runner import (
     KernelRunner,
