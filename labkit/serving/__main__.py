@@ -1,4 +1,4 @@
-"""`python -m labkit.serving NAME...` makes the environments of these frameworks; without names it lists them."""
+"""`python -m labkit.serving [NAME ...]` makes frameworks' environments; without names it lists them."""
 
 from __future__ import annotations
 

@@ -37,7 +37,15 @@ class Answer:
 
 
 class NoAnswer(Exception):
-    """Nothing came back in time, or the connection broke."""
+    """No predictions came back.
+
+    Attributes:
+        spoken: Whether anything did: an error of the server's. Else it was out of time, or not connected.
+    """
+
+    def __init__(self, what: str, *, spoken: bool = False) -> None:
+        super().__init__(what)
+        self.spoken = spoken
 
 
 class Caller:
@@ -65,11 +73,12 @@ class Caller:
         """
         answer = self.send(self._dialect.encode(rows, self._signature), seconds)
         if not answer.right:
-            raise NoAnswer(f"the answer was {answer.status}: {answer.body[:200].decode(errors='replace')}")
+            said = answer.body[:200].decode(errors="replace")
+            raise NoAnswer(f"the answer was {answer.status}: {said}", spoken=True)
         try:
             return self._dialect.decode(answer.body)
         except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise NoAnswer(f"the answer holds no predictions: {error}") from error
+            raise NoAnswer(f"the answer holds no predictions: {error}", spoken=True) from error
 
     def send(self, body: bytes, seconds: float = 10.0, headers: Mapping[str, str] | None = None) -> Answer:
         """Send a body as it is.

@@ -1,4 +1,4 @@
-"""What all frameworks share: a place to run in, a command to start, and waiting for the first right answer."""
+"""What all frameworks share: a place to run in, a command to start, waiting for the first right answer."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ PROGRAMS = Path(__file__).parent / "programs"
 CONTRACT = Path(__file__).parent / "protocols" / "inference.proto"
 HANDLER = "handler.py"
 LOG_BYTES_SHOWN = 160
+WRONG_SECONDS = 8.0
+"""For how long a server may answer that it can't predict, before it is given up."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,7 @@ class FrameworkServer:
             raise
 
     def _start(self, model: Path, port: int | None) -> Endpoint:
-        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="serving-")))
+        folder = self._temporary()
         transport = self.dialect.transport
         ports = {name: free_port() for name in ("http", "grpc", *self.more_ports)}
         ports[transport] = port or ports[transport]
@@ -226,6 +228,11 @@ class FrameworkServer:
         return replace(
             endpoint, start_seconds=guarded.process.seconds, memory_bytes=memory_of(guarded.process)
         )
+
+    def _temporary(self) -> Path:
+        """A folder that is gone when the server is closed."""
+        name = tempfile.TemporaryDirectory(prefix="serving-", ignore_cleanup_errors=True)
+        return Path(self._stack.enter_context(name))
 
     def _lay(self, place: Place, model: Path) -> None:
         """Copy the programs and the model, then let the backend write its own files."""
@@ -278,7 +285,7 @@ class FrameworkServer:
 
     def _wait_for_an_answer(self, process: Process, endpoint: Endpoint) -> None:
         rows = np.zeros((1, self.signature.width), dtype=self.signature.dtype)
-        said = "it does not listen"
+        said, wrong_since = "it does not listen", None
         with Caller(endpoint, self.dialect, self.signature) as caller:
             while process.seconds < self.patience:
                 if process.exit_code is not None:
@@ -291,13 +298,20 @@ class FrameworkServer:
                         answer = caller.predict(rows, seconds=min(10.0, self.patience))
                     except NoAnswer as error:
                         said = str(error)
+                        # It may say so while it loads the model, but not for long.
+                        wrong_since = (wrong_since or process.seconds) if error.spoken else None
                     else:
                         if answer.shape == (1, self.signature.outputs):
                             return
-                        said = f"it answered an array of shape {answer.shape}"
+                        raise WorkFault(
+                            f"{self.title} answers arrays of shape {answer.shape} to one row.",
+                            why=f"The model gives {self.signature.outputs} numbers for each.",
+                        )
+                    if wrong_since is not None and process.seconds - wrong_since > WRONG_SECONDS:
+                        break
                 time.sleep(0.05)
         raise WorkFault(
-            f"{self.title} did not answer a prediction within {self.patience:.0f} s.",
+            f"{self.title} did not answer a prediction within {process.seconds:.0f} s.",
             why=f"At last {said[:LOG_BYTES_SHOWN]}{reason(process)}.",
         )
 

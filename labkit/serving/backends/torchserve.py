@@ -94,7 +94,10 @@ class TorchServeServer(FrameworkServer):
         }
         (place.folder / "config.properties").write_text(
             _CONFIGURATION.format(
-                **place.ports, store=place.inside / STORE, archive=ARCHIVE, models=json.dumps({MODEL: {"1.0": settings}})
+                **place.ports,
+                store=place.inside / STORE,
+                archive=ARCHIVE,
+                models=json.dumps({MODEL: {"1.0": settings}}),
             )
         )
         (place.folder / "log4j2.xml").write_text(_LOGGING)
@@ -103,7 +106,14 @@ class TorchServeServer(FrameworkServer):
         """In the foreground: its own `--stop` returns before the processes are gone."""
         return [
             *(place.python, place.bin / "torchserve", "--start", "--foreground", "--ncs"),
-            *("--ts-config", "config.properties", "--log-config", "log4j2.xml", "--model-store", place.inside / STORE),
+            *(
+                "--ts-config",
+                "config.properties",
+                "--log-config",
+                "log4j2.xml",
+                "--model-store",
+                place.inside / STORE,
+            ),
             "--disable-token-auth",
         ]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 SETTINGS = json.loads(os.environ["SERVING"])
-"""`name`, `port` and further ports, `workers`, `threads`, `batch_size`, `batch_delay_ms`, `width`, `dtype`."""
+"""Those of the deployment, and `port`, `grpc_port`, `width`, `dtype` and `most_rows`."""
 
 FOLDER = Path(os.environ["WORKBOOK_FOLDER"])
 MODEL = "model"

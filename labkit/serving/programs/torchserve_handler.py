@@ -8,7 +8,7 @@ import numpy as np
 
 sys.path.insert(0, os.environ["WORKBOOK_FOLDER"])
 
-from serving import BadInput, checked, field, load_handler  # noqa: E402
+from serving import BadInput, checked, field, load_handler
 
 
 class ServedModel:
@@ -23,7 +23,9 @@ class ServedModel:
         rows = [self._rows(each, number, context) for number, each in enumerate(data)]
         good = [each for each in rows if isinstance(each, np.ndarray)]
         answers = iter(
-            np.split(self._handler.predict(np.concatenate(good)), np.cumsum([len(each) for each in good])[:-1])
+            np.split(
+                self._handler.predict(np.concatenate(good)), np.cumsum([len(each) for each in good])[:-1]
+            )
             if good
             else []
         )

@@ -8,7 +8,7 @@ import triton_python_backend_utils as pb_utils
 
 sys.path.insert(0, os.environ["WORKBOOK_FOLDER"])
 
-from serving import BadInput, checked, load_handler  # noqa: E402
+from serving import BadInput, checked, load_handler
 
 
 class TritonPythonModel:

@@ -103,9 +103,7 @@ class V2(_JsonDialect):
     def wrap(self, rows: list[Any], signature: Signature) -> Any:
         flat = [number for row in rows for number in row]
         shape = [len(rows), len(rows[0])]
-        return {
-            "inputs": [{"name": "inputs", "shape": shape, "datatype": signature.datatype, "data": flat}]
-        }
+        return {"inputs": [{"name": "inputs", "shape": shape, "datatype": signature.datatype, "data": flat}]}
 
     def unwrap(self, value: Any) -> Any:
         output = value["outputs"][0]
@@ -122,6 +120,18 @@ class Seldon(_JsonDialect):
 
     def unwrap(self, value: Any) -> Any:
         return value["data"]["ndarray"]
+
+
+class BentoML(_JsonDialect):
+    """What a BentoML method of one array takes and gives."""
+
+    name, path, says = "bentoml", "/predict", "BentoML's JSON"
+
+    def wrap(self, rows: list[Any], signature: Signature) -> Any:
+        return {"features": rows}
+
+    def unwrap(self, value: Any) -> Any:
+        return value
 
 
 class TorchServeJson(_JsonDialect):
@@ -163,9 +173,7 @@ class V2Grpc(Dialect):
         request = message_class("inference", "inference.ModelInferRequest")
         tensor = {"name": "inputs", "datatype": signature.datatype, "shape": list(rows.shape)}
         raw = np.ascontiguousarray(rows, dtype=signature.dtype).tobytes()
-        wire: bytes = request(
-            model_name=MODEL, inputs=[tensor], raw_input_contents=[raw]
-        ).SerializeToString()
+        wire: bytes = request(model_name=MODEL, inputs=[tensor], raw_input_contents=[raw]).SerializeToString()
         return wire
 
     def decode(self, answer: bytes) -> Rows:
@@ -180,6 +188,6 @@ class V2Grpc(Dialect):
 
 DIALECTS: dict[str, Dialect] = {
     dialect.name: dialect
-    for dialect in (Features(), V1(), V2(), V2Grpc(), Seldon(), TorchServeJson(), TorchServeGrpc())
+    for dialect in (Features(), V1(), V2(), V2Grpc(), Seldon(), BentoML(), TorchServeJson(), TorchServeGrpc())
 }
 """All dialects by name."""
