@@ -95,7 +95,7 @@ def become_alone(command: Sequence[str]) -> None:
 
 
 def of_its_own(pid: int, seconds: float = 10.0) -> Network | None:
-    """The network of a process started by `alone`; None if it ended before it had one, or has none in time."""
+    """The network of a process started by `alone`; None if it ended before it had one."""
     ours = os.stat("/proc/self/ns/net").st_ino
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
