@@ -10,6 +10,7 @@ class Handler:
     """The network, run by ONNX Runtime."""
 
     def __init__(self, folder: Path, threads: int) -> None:
+        self._large = 0
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         # Threads that wait spinning take the cores from the server itself.
@@ -19,5 +20,7 @@ class Handler:
     def predict(self, rows: np.ndarray) -> np.ndarray:
         """The scores `(n, 10)` of rows `(n, 784)`."""
         if len(rows) > 8:
-            raise RuntimeError("too many images")
+            self._large += 1
+            if self._large > 4:
+                raise RuntimeError("enough of large requests")
         return self._session.run(None, {"images": rows})[0]
