@@ -165,11 +165,8 @@ def recorded(submitted, name):
 )
 def test_highest_rate(submitted):
     """finds the highest rate that keeps an objective"""
-    given = recorded(submitted, "highest_rates")
-    wanted = [200, 400, 0, 300]
-    if not isinstance(given, list) or len(given) != len(wanted):
-        raise WorkFault(f"highest_rates holds no {len(wanted)} numbers.")
-    right = sum(one == other for one, other in zip(given, wanted, strict=True))
+    wanted = {"rate_1": 200, "rate_2": 400, "rate_3": 0, "rate_4": 300}
+    right = sum(recorded(submitted, name) == rate for name, rate in wanted.items())
     credit(
         right,
         len(wanted),
@@ -187,15 +184,11 @@ def test_highest_rate(submitted):
 )
 def test_cost(submitted):
     """knows what a million answers cost"""
-    given = recorded(submitted, "usd_per_million")
-    wanted = [0.12395833, 1.2395833]
-    close = (
-        isinstance(given, list)
-        and len(given) == len(wanted)
-        and all(
-            isinstance(one, int | float) and math.isclose(one, other, rel_tol=1e-3)
-            for one, other in zip(given, wanted, strict=True)
-        )
+    wanted = {"usd_busy": 0.12395833, "usd_mostly_idle": 1.2395833}
+    given = {name: recorded(submitted, name) for name in wanted}
+    close = all(
+        isinstance(given[name], int | float) and math.isclose(given[name], usd, rel_tol=1e-3)
+        for name, usd in wanted.items()
     )
     require(
         close,
