@@ -1,4 +1,4 @@
-"""How long a real week's two passes take: the sample cohort, as often as it takes, graded as any submission."""
+"""How long the two passes of a real week take: the sample cohort as often as needed, graded as any work."""
 
 from __future__ import annotations
 

@@ -178,9 +178,7 @@ def _collect_from_exchange(assignment: str, course: Course) -> Collected:
     _require(result, f"{assignment} could not be collected.")
     after = present()
     taken = [learner for learner in after if before.get(learner) != after[learner]]
-    refused = [
-        line.partition(LEFT_OUT)[2] for line in result.get("log", "").splitlines() if LEFT_OUT in line
-    ]
+    refused = [line.partition(LEFT_OUT)[2] for line in result.get("log", "").splitlines() if LEFT_OUT in line]
     return Collected(taken, [learner for learner in after if learner not in taken], refused)
 
 

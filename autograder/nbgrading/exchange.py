@@ -1,12 +1,11 @@
 """nbgrader's exchange, collected with care: anybody can put anything into its inbound folder.
 
-nbgrader's own `collect` follows links while it copies as the instructor, takes a folder for whoever's its name
-says it is, and stops at the first name that it can't read.
+nbgrader's own `collect` follows links while it copies as the instructor, takes a folder for that of whoever
+its name says, and stops at the first name that it can't read.
 """
 
 from __future__ import annotations
 
-import os
 import pwd
 from datetime import datetime
 from pathlib import Path
@@ -31,7 +30,7 @@ class CollectPlainFiles(ExchangeCollect):  # type: ignore[misc]
 
     def _path_to_record(self, path: str) -> dict[str, Any]:
         """Whose it is and of when; nobody's if that can't be, so that nobody's own work is hidden by it."""
-        name = os.path.basename(path)
+        name = Path(path).name
         try:
             record: dict[str, Any] = super()._path_to_record(path)
             reason = self._why_not(record["username"], Path(path))
