@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from autograder.commands import (
     check,
+    cohort,
     course,
     doctor,
     grading,
@@ -18,6 +19,7 @@ from autograder.commands import (
     progress,
     run,
     services,
+    submit,
     validate,
 )
 from labkit.errors import WorkbookError
@@ -43,6 +45,9 @@ app.command("reset")(lab.reset)
 app.command("run", cls=run.RunCommand)(run.run)
 app.command("course")(course.course)
 app.command("validate")(validate.validate)
+app.command("submit")(submit.submit)
+app.command("roster")(cohort.roster)
+app.command("extend")(cohort.extend)
 for step in (grading.release, grading.collect, grading.grade, grading.feedback, grading.export):
     app.command()(step)
 
