@@ -16,6 +16,7 @@ from autograder.commands import (
     grading,
     lab,
     measure,
+    new_lab,
     progress,
     run,
     services,
@@ -48,6 +49,8 @@ app.command("validate")(validate.validate)
 app.command("submit")(submit.submit)
 app.command("roster")(cohort.roster)
 app.command("extend")(cohort.extend)
+app.command("overview")(cohort.overview)
+app.command("new-lab")(new_lab.new_lab)
 for step in (grading.release, grading.collect, grading.grade, grading.feedback, grading.export):
     app.command()(step)
 

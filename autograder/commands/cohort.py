@@ -1,4 +1,4 @@
-"""`workbook roster` and `workbook extend`: who is in the cohort, and who may hand in later."""
+"""`workbook roster`, `extend` and `overview`: who is there, who may be late, where people are stuck."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ import typer
 from nbgrader.api import MissingEntry
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
+from autograder.classroom.overview import overview_of
 from autograder.classroom.roster import enrol, read_roster
+from autograder.display import number
 from autograder.nbgrading.scores import open_gradebook, require_assignment
 from autograder.nbgrading.settings import Folders
 from labkit.course import find_course
 from labkit.errors import WorkbookError
+
+_MOST_MISSED = 10
 
 
 def roster(
@@ -64,3 +69,32 @@ def extend(
         extra = timedelta(days=days)
         gradebook.grant_extension(assignment, learner, minutes=extra.total_seconds() / 60)
     Console(highlight=False).print(f"{escape(learner)} has {days:g} days more for {escape(assignment)}.")
+
+
+def overview(
+    assignment: Annotated[str, typer.Argument(help="nbgrader's assignment, for example week11_serving.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Show where learners are stuck: the checks most missed, hints read, who handed in nothing."""
+    found = overview_of(find_course(), assignment)
+    if as_json:
+        typer.echo(json.dumps(asdict(found), indent=1))
+        return
+    console = Console(highlight=False)
+    console.print(
+        f"[bold]{escape(assignment)}[/bold]: {found.graded} of {found.learners} handed in and graded · "
+        f"half of them have {number(found.median_points)} of {number(found.maximum)} points by checks or more"
+    )
+    table = Table(box=None, padding=(0, 1), title="Most missed", title_justify="left")
+    for column in ("missed", "partly", "passed", "waits", "hints", "check", "lab"):
+        table.add_column(column, justify="left" if column in ("check", "lab") else "right")
+    for check in found.checks[:_MOST_MISSED]:
+        if check.missed_share or check.undecided:
+            counts = (check.failed, check.partly, check.passed, check.undecided, check.hints)
+            table.add_row(*map(str, counts), escape(check.title), escape(check.lab))
+    if table.row_count:
+        console.print(table)
+    for who, why in found.not_as_usual.items():
+        console.print(f"{escape(who)}: {escape(why)}")
+    if found.not_handed_in:
+        console.print(f"Nothing from: {escape(', '.join(found.not_handed_in))}")

@@ -16,6 +16,7 @@ from tiny_course import ASSIGNMENT, FILES, lay_course, use_rubrics
 from typer.testing import CliRunner
 
 from autograder.classroom.handing_in import pack
+from autograder.classroom.overview import overview_of
 from autograder.classroom.own_word import read_own_word
 from autograder.commands import cohort, grading, submit
 from autograder.nbgrading.settings import Folders
@@ -131,6 +132,13 @@ def test_from_zips_to_grades_with_lateness(course, learn, tmp_path):
     (course.root / "late.toml").write_text("percent_per_day = 20\n")
     run("grade", ASSIGNMENT, "--jobs", "1")
     assert lateness(course, tmp_path)["zoe"] == pytest.approx(2)
+
+    found = overview_of(course, ASSIGNMENT)
+    assert (found.graded, found.learners, found.not_handed_in) == (3, 4, ["al"])
+    assert (found.median_points, found.maximum) == (10, 10)
+    hints = {check.title: check.hints for check in found.checks}
+    assert hints["has four right lines"] == 3  # one read in each of three copies
+    assert "Nothing from: al" in run("overview", ASSIGNMENT)
 
 
 def lateness(course: Course, tmp_path: Path) -> dict[str, float]:
