@@ -68,7 +68,7 @@ def read_late_policy(folder: Path) -> LatePolicy:
         ) from error
 
 
-class LatePenalty(BasePlugin):
+class LatePenalty(BasePlugin):  # type: ignore[misc]
     """nbgrader's plugin for the policy; its numbers are those of `LatePolicy`."""
 
     grace_minutes = Float(0.0).tag(config=True)

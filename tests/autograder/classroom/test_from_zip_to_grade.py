@@ -26,16 +26,10 @@ from labkit.errors import WorkbookError
 
 DUE = datetime(2026, 3, 1, 12, tzinfo=UTC)
 app = typer.Typer()
-for command in (
-    grading.release,
-    grading.collect,
-    grading.grade,
-    grading.export,
-    cohort.roster,
-    cohort.extend,
-):
+for command in (grading.release, grading.collect, grading.grade, grading.export):
     app.command(command.__name__)(command)
-app.command("submit")(submit.submit)
+for command in (submit.submit, cohort.roster, cohort.extend, cohort.overview):
+    app.command(command.__name__)(command)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +49,7 @@ def run(*arguments: str) -> str:
     result = CliRunner().invoke(app, list(arguments))
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
-    assert result.exit_code == 0, result.stdout
+    assert result.exit_code == 0, result.output
     return result.stdout
 
 
