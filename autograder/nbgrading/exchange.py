@@ -23,6 +23,8 @@ LEFT_OUT = "Left out: "
 class CollectPlainFiles(ExchangeCollect):  # type: ignore[misc]
     """Takes each learner's newest folder of their own, and of it the plain files."""
 
+    src_records: list[dict[str, Any]]
+
     def init_src(self) -> None:
         """Find what is to be collected."""
         super().init_src()
