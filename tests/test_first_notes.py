@@ -17,7 +17,8 @@ _CODE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 # Headings that only gather what stands below them, and a table's own head.
 _GATHER = re.compile(
     r"Week \d+: .*|Infrastructure & Deployment Module|Learning Objectives|Docker for ML Applications"
-    r"|Container Optimization|Cost Optimization|ML Workload Patterns|Kubeflow Components|Serving Frameworks Comparison"
+    r"|Container Optimization|Cost Optimization|ML Workload Patterns"
+    r"|Kubeflow Components|Serving Frameworks Comparison"
     r"|Implementation Examples|Edge Deployment|Hands-on Projects|Performance Optimization"
     r"|Model Optimization Techniques|Infrastructure Optimization|Assessment|Practical Tasks"
     r"|Performance Metrics|Tools & Resources|Essential Tools|Learning Resources|Next Steps|Framework|-+"

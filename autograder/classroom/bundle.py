@@ -28,9 +28,7 @@ _TAKEN = (
     *("Makefile", "LICENSE", "pyproject.toml", "nbgrader_config.py", "environment.yml"),
     *("environments/", "labkit/", "autograder/", "weeks/", "projects/", "docs/"),
 )
-_LEFT = re.compile(
-    r"autograder/(rubrics/.*/answers/|skeleton/|mutation/)|docs/(author|grading|index|instructor)\.md"
-)
+_LEFT = re.compile(r"autograder/(rubrics/.*/answers/|skeleton/)|docs/(author|grading|index|instructor)\.md")
 _REGION = re.compile(rf"^([ \t]*){BEGIN_SOLUTION}[ \t]*\n.*?{END_SOLUTION}[ \t]*$", re.DOTALL | re.MULTILINE)
 _SHOWN_LEAKS = 5
 _EPOCH = (1980, 1, 1, 0, 0, 0)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -118,4 +121,15 @@ def test_the_real_package_is_small_and_holds_no_secret(tmp_path):
     tree = unpacked(made.path, tmp_path / "out")
     assert not list(tree.rglob("answers/*"))
     found = [leak for leak in find_leaks(tree, REAL) if leak.secret != MARKER]
+    command = "import sys; from autograder.cli import main; sys.argv[1:] = ['progress', '--json']; main()"
+    ran = subprocess.run(
+        [sys.executable, "-c", command],
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": str(tree)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert [each["lab"] for each in json.loads(ran.stdout)] == [lab.id for lab in REAL.labs]
     assert [leak for leak in found if "hidden check" in leak.secret or "solution" in leak.secret] == []
