@@ -36,15 +36,26 @@ def _python_images() -> None:
         bases.provide_for(engine, name)
 
 
+def _cloud() -> None:
+    from labkit.terraform.program import find_program, mirror
+
+    find_program()
+    mirror()
+
+
 _RESOURCES: dict[str, Callable[[], None]] = {
     "engine": _engine,
     "python_images": _python_images,
+    "cloud": _cloud,
     "gpu": _gpu,
     "server": _always,
     QUIET_MACHINE: _always,
 }
-_SERVICES = ("engine", "python_images")
+_SERVICES = ("engine", "python_images", "cloud")
 """Those that are started or made if they are not there, and stay when the check has ended."""
+
+_WITHOUT_GUARD = ("engine", "python_images")
+"""What has none yet that keeps a learner's artifact apart."""
 
 
 def start(wanted: Iterable[str]) -> None:
@@ -69,7 +80,7 @@ def require(resource: str, *, fenced: bool = False) -> None:
         Unavailable: It has not, or nothing here keeps apart what would run; the message says what would help.
         KeyError: No resource is called that.
     """
-    if fenced and resource in _SERVICES:
+    if fenced and resource in _WITHOUT_GUARD:
         raise Unavailable(
             "This check builds and runs what was handed in, and images have no guard yet.",
             next_step="Look at the Dockerfile, then run `workbook check` on it yourself.",
