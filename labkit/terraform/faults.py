@@ -119,7 +119,7 @@ def _lacking(command: str, errors: list[Diagnostic], text: str) -> WorkbookError
 def _locked(command: str, errors: list[Diagnostic], text: str) -> WorkbookError | None:
     if "acquiring the state lock" not in text:
         return None
-    lock = re.search(r"ID:\s*(\S+)", text)
+    lock = re.search(r"Lock Info:\s*ID:\s*(\S+)", text)
     who = re.search(r"Who:\s*(\S+)", text)
     since = re.search(r"Created:\s*(.+?) (?:Info|Terraform)\b", text)
     found = StateLocked(

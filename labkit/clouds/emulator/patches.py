@@ -18,6 +18,7 @@ def apply() -> None:
     models_have_no_empty_network()
     endpoints_have_no_empty_capture()
     budgets_tell_their_subscribers()
+    policies_keep_their_conditions()
 
 
 def node_groups_have_no_remote_access() -> None:
@@ -90,3 +91,22 @@ def budgets_tell_their_subscribers() -> None:
         return json.dumps({"Subscribers": [], "NextToken": None})
 
     BudgetsResponse.describe_subscribers_for_notification = subscribers
+
+
+def policies_keep_their_conditions() -> None:
+    """Moto denies what a policy denies on a condition, always: `deny without TLS` would close a bucket to all.
+
+    Such statements are left out when a request is decided, as if each came with TLS; they are kept and shown.
+    """
+    from moto.iam.access_control import IAMPolicy, PermissionResult
+    from moto.s3.models import FakeBucket
+
+    def permission(self: Any, action: str, resource: str) -> Any:
+        if self.policy is None:
+            return PermissionResult.NEUTRAL
+        policy = json.loads(self.policy)
+        statements = policy["Statement"] if isinstance(policy["Statement"], list) else [policy["Statement"]]
+        policy["Statement"] = [each for each in statements if not each.get("Condition")]
+        return IAMPolicy(json.dumps(policy)).is_action_permitted(action, resource)
+
+    FakeBucket.get_permission = permission
