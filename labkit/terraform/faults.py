@@ -93,7 +93,7 @@ def fault(command: str, diagnostics: list[Diagnostic], output: str) -> WorkbookE
         last = " ".join([line.strip() for line in output.splitlines() if line.strip()][-2:])[-300:]
         return TerraformFault(f"terraform {command} failed.", why=last, diagnostics=diagnostics)
     text = " ".join(f"{each.summary} {each.detail}" for each in errors)
-    for recognise in (_lacking, _locked, _broken_state, _no_provider, _cycle, _syntax):
+    for recognise in (_lacking, _broken_state, _locked, _no_provider, _cycle, _syntax):
         if found := recognise(command, errors, text):
             return found
     first = errors[0]
@@ -133,9 +133,10 @@ def _locked(command: str, errors: list[Diagnostic], text: str) -> WorkbookError 
 
 
 def _broken_state(command: str, errors: list[Diagnostic], text: str) -> WorkbookError | None:
+    # Said as a lock that can't be had, too: Terraform reads the file before it locks it.
     if not re.search(
-        r"(state file|state data|state snapshot|read(ing)? (the )?state|load(ing)? (the )?state)", text, re.I
-    ) or not re.search(r"(unsupported|invalid|corrupt|parse|unexpected|JSON|checksum)", text, re.I):
+        r"(unsupported state file|state (file|data|snapshot).{0,40}(corrupt|invalid|parsed))", text, re.I
+    ):
         return None
     return TerraformFault(
         "The state file can't be read: it is not what Terraform wrote.",

@@ -18,7 +18,7 @@ what_versions_cost = reading(
         (1, "the bucket lists one object, but every overwritten version is still stored and paid for"),
         (
             1,
-            "with the seed's rule the curve goes on growing: it moves versions that are current, never old ones",
+            "with the seed's rule the curve goes on growing: it moves current versions, and deletes none",
         ),
         (2, "names the rule for noncurrent versions, and that the curve becomes flat after its days"),
     ],
@@ -67,8 +67,8 @@ def test_plans(plan, bucket):
     3,
     hints=[
         "One lifecycle_rule for each prefix: what happens to a model must not happen to a checkpoint.",
-        "transition moves the current version, expiration deletes it; for those that were overwritten there is "
-        "noncurrent_version_expiration.",
+        "transition moves the current version, expiration deletes it; for those that were overwritten there "
+        "is noncurrent_version_expiration.",
         "A rule without a prefix holds for the whole bucket: abort_incomplete_multipart_upload_days = 7.",
     ],
 )
@@ -93,8 +93,8 @@ def test_lifecycle(bucket):
     2,
     hints=[
         "Who may read a bucket is one question, what is on the disk another: both have an answer in main.tf.",
-        "aws_s3_bucket_public_access_block has four switches; server_side_encryption_configuration is a block "
-        "of the bucket.",
+        "aws_s3_bucket_public_access_block has four switches; server_side_encryption_configuration is a "
+        "block of the bucket.",
     ],
 )
 def test_private(plan, bucket):

@@ -24,7 +24,7 @@ from werkzeug.serving import make_server
 from labkit.clouds.emulator import patches, refusals
 
 
-class QuietHandler(MotoRequestHandler):
+class QuietHandler(MotoRequestHandler):  # type: ignore[misc]  # moto is not in this environment
     """Says nothing of each request."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:

@@ -94,7 +94,7 @@ def budgets_tell_their_subscribers() -> None:
 
 
 def policies_keep_their_conditions() -> None:
-    """Moto denies what a policy denies on a condition, always: `deny without TLS` would close a bucket to all.
+    """With moto, what a policy denies on a condition is denied always: no TLS, no bucket, for anybody.
 
     Such statements are left out when a request is decided, as if each came with TLS; they are kept and shown.
     """
