@@ -154,18 +154,18 @@ class Shell:
 
     def start(self, command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> None:
         """Start a command that goes on beside the others until this is closed."""
-        self._send({"start": list(command), "environment": dict(environment or {})})
+        self._ask({"start": list(command), "environment": dict(environment or {})})
 
     def write(self, path: str | PurePosixPath, text: str) -> None:
         """Write a file as the commands see it: relative to their folder, or below `scratch`.
 
         It is written from inside: whatever a path may have become there, nothing outside is reached.
         """
-        self._send({"write": str(path), "text": text})
+        self._ask({"write": str(path), "text": text})
 
     def remove(self, path: str | PurePosixPath) -> None:
         """Remove such a file; harmless if there is none."""
-        self._send({"remove": str(path)})
+        self._ask({"remove": str(path)})
 
     def close(self) -> None:
         """End everything that runs."""
@@ -183,6 +183,12 @@ class Shell:
     ) -> None:
         """End it."""
         self.close()
+
+    def _ask(self, message: Mapping[str, Any]) -> None:
+        self._send(message)
+        answer = self._receive(time.monotonic() + _SLACK)
+        if "failed" in answer:
+            raise WorkFault(f"This could not be done beside the commands: {answer['failed']}.")
 
     def _send(self, message: Mapping[str, Any]) -> None:
         try:

@@ -36,14 +36,22 @@ def main(reading: int, writing: int) -> None:
     try:
         for line in iter(orders.readline, b""):
             order = json.loads(line)
-            if "start" in order:
-                beside.append(_start(order["start"], order["environment"], subprocess.DEVNULL))
-            elif "write" in order:
-                Path(order["write"]).write_text(order["text"])
-            elif "remove" in order:
-                Path(order["remove"]).unlink(missing_ok=True)
-            elif "run" in order:
+            if "run" in order:
                 _run(order, orders, writing)
+                continue
+            if "cancel" in order:
+                continue  # too late: it has ended
+            try:
+                if "start" in order:
+                    beside.append(_start(order["start"], order["environment"], subprocess.DEVNULL))
+                elif "write" in order:
+                    Path(order["write"]).write_text(order["text"])
+                else:
+                    Path(order["remove"]).unlink(missing_ok=True)
+            except OSError as error:
+                _say(writing, {"failed": f"{error.filename}: {error.strerror}"})
+            else:
+                _say(writing, {"done": True})
     except KeyboardInterrupt:
         pass
     finally:
