@@ -62,8 +62,8 @@ class AccountBeside:
         if self.shell.network is None:
             self._url = self._inside
         else:
-            self._relay = Relay(self.shell.network, self.port, loopback=True)
-            self._url = self._relay.url
+            self._relay = Relay(self.shell.network, self.port, tcp=True)
+            self._url = f"http://127.0.0.1:{self._relay.port}"
         return True
 
     def down(self, *, purge: bool = False) -> bool:

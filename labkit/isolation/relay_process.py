@@ -26,8 +26,8 @@ async def _serve(listening: socket.socket, port: int) -> None:
             for end in (writer, to_server):
                 end.close()
 
-    start = asyncio.start_unix_server if listening.family == socket.AF_UNIX else asyncio.start_server
-    async with await start(passed_on, sock=listening) as server:
+    serve = asyncio.start_unix_server if listening.family == socket.AF_UNIX else asyncio.start_server
+    async with await serve(passed_on, sock=listening) as server:
         await server.serve_forever()
 
 
