@@ -209,7 +209,12 @@ def test_field_selectors(core, cluster, namespace):
 
 def test_a_field_that_can_t_be_selected_by(core, namespace):
     said = refused(400, core.list_namespaced_config_map, namespace, field_selector="data.x=1")
-    assert "field label not supported: data.x" in said["message"]
+    assert (
+        '"data.x" is not a known field selector: only "metadata.name", "metadata.namespace"'
+        in said["message"]
+    )
+    said = refused(400, core.list_namespaced_pod, namespace, field_selector="spec.image=x")
+    assert "field label not supported: spec.image" in said["message"]
 
 
 def test_lists_come_in_pages(core, namespace):
@@ -239,7 +244,7 @@ def test_a_deletion_s_precondition(core, namespace):
     core.create_namespaced_config_map(namespace, configmap())
     body = {"preconditions": {"uid": "00000000-0000-0000-0000-000000000000"}}
     said = refused(409, core.delete_namespaced_config_map, "a", namespace, body=body)
-    assert "Precondition failed: UID in precondition" in said["message"]
+    assert 'Operation cannot be fulfilled on ConfigMap "a": the UID in the precondition' in said["message"]
 
 
 def test_a_collection_is_deleted_by_its_labels(core, namespace):

@@ -151,7 +151,11 @@ DEPLOYMENT_CASES = [
     ("spec.replicas", -1, r"spec\.replicas: Invalid value: -1: must be greater than or equal to 0"),
     ("spec.minReadySeconds", -1, r"spec\.minReadySeconds: Invalid value: -1"),
     ("spec.progressDeadlineSeconds", 0, r"must be greater than minReadySeconds"),
-    ("spec.strategy", {"type": "Slow"}, r'spec\.strategy\.type: Unsupported value: "Slow"'),
+    (
+        "spec.strategy",
+        {"type": "Slow"},
+        r'spec\.strategy: Unsupported value: .*"Slow".*: supported values: "Recreate", "RollingUpdate"',
+    ),
     (
         "spec.strategy",
         {"type": "Recreate", "rollingUpdate": {"maxSurge": 1}},
