@@ -78,11 +78,9 @@ class KindCluster:
         wanted = self.kubeconfig.with_suffix(".yaml")
         wanted.write_text(yaml.safe_dump(config()))
         self.say("Creating a cluster with kind; the first time it pulls its node image.")
-        image = ["--image", self.image] if self.image else []
-        self._run(
-            *("create", "cluster", "--name", self.label, "--config", wanted),
-            *("--kubeconfig", self.kubeconfig, "--wait", _READY, *image),
-        )
+        create: list[str | Path] = ["create", "cluster", "--name", self.label, "--config", wanted]
+        create += ["--kubeconfig", self.kubeconfig, "--wait", _READY]
+        self._run(*create, *(["--image", self.image] if self.image else []))
         self._advertise()
         return True
 
@@ -117,7 +115,8 @@ class KindCluster:
             client = kubernetes.config.new_client_from_config(str(self.kubeconfig))  # type: ignore[no-untyped-call]
             core = kubernetes.client.CoreV1Api(client)
             for node in core.list_node(label_selector="nvidia.com/gpu.present=true").items:
-                core.patch_node_status(node.metadata.name, patch)
+                if node.metadata is not None and node.metadata.name:
+                    core.patch_node_status(node.metadata.name, patch)
         except (kubernetes.client.ApiException, urllib3.exceptions.HTTPError, OSError) as error:
             raise Unavailable(
                 "The cluster that kind created does not answer.",
