@@ -32,28 +32,50 @@ def _python_images() -> None:
     from labkit.engines import bases, connect
 
     engine = connect()
-    for name in ("python:3.11-slim", "python:3.11"):
+    for name in _BASES["python_images"]:
         bases.provide_for(engine, name)
 
+
+def _cloud() -> None:
+    from labkit.terraform.program import find_program, mirror
+
+    find_program()
+    mirror()
+
+
+_BASES: dict[str, tuple[str, ...]] = {"engine": (), "python_images": ("python:3.11-slim", "python:3.11")}
+"""The bases that come with what concerns images."""
 
 _RESOURCES: dict[str, Callable[[], None]] = {
     "engine": _engine,
     "python_images": _python_images,
+    "cloud": _cloud,
     "gpu": _gpu,
     "server": _always,
     QUIET_MACHINE: _always,
 }
-_SERVICES = ("engine", "python_images")
+_SERVICES = ("engine", "python_images", "cloud")
 """Those that are started or made if they are not there, and stay when the check has ended."""
 
 
-def start(wanted: Iterable[str]) -> None:
+def start(wanted: Iterable[str], *, fenced: bool = False) -> None:
     """Start the services among what is wanted, from a process that does not end what it leaves running.
 
     A check's own process ends all that was started in it. What can't be started is said by `require`.
+
+    Args:
+        wanted: Names of resources.
+        fenced: What will be checked is not our own: prepare what keeps it apart instead.
     """
-    for resource in _SERVICES:
-        if resource in wanted:
+    services = [resource for resource in _SERVICES if resource in wanted]
+    images = [resource for resource in services if fenced and resource in _BASES]
+    if images:
+        from labkit.engines import guarded
+
+        with suppress(WorkbookError):
+            guarded.prepare([base for resource in images for base in _BASES[resource]])
+    for resource in services:
+        if resource not in images:
             with suppress(WorkbookError):
                 _RESOURCES[resource]()
 
@@ -69,9 +91,9 @@ def require(resource: str, *, fenced: bool = False) -> None:
         Unavailable: It has not, or nothing here keeps apart what would run; the message says what would help.
         KeyError: No resource is called that.
     """
-    if fenced and resource in _SERVICES:
-        raise Unavailable(
-            "This check builds and runs what was handed in, and images have no guard yet.",
-            next_step="Look at the Dockerfile, then run `workbook check` on it yourself.",
-        )
-    _RESOURCES[resource]()
+    if fenced and resource in _BASES:
+        from labkit.engines import guarded
+
+        guarded.require()
+    else:
+        _RESOURCES[resource]()

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from autograder.nbgrading.files import TooMuch, copy_plain, replace_folder
-from autograder.nbgrading.grading import LEARNER_NAME
+from autograder.nbgrading.exchange import LEFT_OUT
+from autograder.nbgrading.files import LEARNER_NAME, copy_plain, replace_folder
 from autograder.nbgrading.records import SubmissionRecord
 from autograder.nbgrading.scores import open_gradebook, require_assignment
 from autograder.nbgrading.settings import Folders, lay_config, nbgrader_api
@@ -86,12 +86,14 @@ class Collected:
     Attributes:
         taken: Learners whose work is new or newer.
         unchanged: Learners whose work lay there already.
-        refused: One sentence for each folder that could not be taken.
+        refused: One sentence for each folder or zip that could not be taken.
+        notes: One sentence for each thing that is worth knowing of work that was taken.
     """
 
     taken: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def collect(assignment: str, source: Path | None = None, *, course: Course | None = None) -> Collected:
@@ -124,11 +126,12 @@ def collect(assignment: str, source: Path | None = None, *, course: Course | Non
         )
     collected = Collected()
     for folder in found:
-        _take(folder, assignment, folders, collected)
+        take_folder(folder, assignment, folders, collected)
     return collected
 
 
-def _take(folder: Path, assignment: str, folders: Folders, collected: Collected) -> None:
+def take_folder(folder: Path, assignment: str, folders: Folders, collected: Collected) -> None:
+    """Take over one `LEARNER/ASSIGNMENT/` folder; `collected` says afterwards what became of it."""
     learner = folder.parent.name
     if not LEARNER_NAME.fullmatch(learner):
         collected.refused.append(f"The folder {learner!a} was left out: that can't be a learner's name.")
@@ -139,7 +142,7 @@ def _take(folder: Path, assignment: str, folders: Folders, collected: Collected)
         prepared = Path(scratch) / assignment
         try:
             copied = copy_plain(folder, prepared)
-        except (TooMuch, WorkbookError) as error:
+        except WorkbookError as error:
             collected.refused.append(f"{learner}: {error}")
             return
         collected.refused += [f"{learner}: {sentence}" for sentence in copied.left_out]
@@ -174,10 +177,12 @@ def _collect_from_exchange(assignment: str, course: Course) -> Collected:
         }
 
     before = present()
-    _require(api.collect(assignment), f"{assignment} could not be collected.")
+    result = api.collect(assignment)
+    _require(result, f"{assignment} could not be collected.")
     after = present()
     taken = [learner for learner in after if before.get(learner) != after[learner]]
-    return Collected(taken=taken, unchanged=[learner for learner in after if learner not in taken])
+    refused = [line.partition(LEFT_OUT)[2] for line in result.get("log", "").splitlines() if LEFT_OUT in line]
+    return Collected(taken, [learner for learner in after if learner not in taken], refused)
 
 
 # ---- feedback and export ---------------------------------------------------------------------------------

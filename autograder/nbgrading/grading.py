@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import re
 import shutil
 import time
 import traceback
@@ -22,7 +21,8 @@ from pathlib import Path
 import nbformat
 from nbgrader.api import Gradebook
 
-from autograder.nbgrading.files import fingerprint, replace_folder
+from autograder import resources
+from autograder.nbgrading.files import LEARNER_NAME, fingerprint, replace_folder
 from autograder.nbgrading.job import Job, Released, Settings
 from autograder.nbgrading.journal import Found, Journal, one_run_at_a_time
 from autograder.nbgrading.judging import Part, finish, read_own
@@ -33,6 +33,7 @@ from autograder.nbgrading.scores import (
     graded_learners,
     open_gradebook,
     require_assignment,
+    write_penalties,
     write_scores,
 )
 from autograder.nbgrading.settings import Folders, nbgrader_config
@@ -41,7 +42,6 @@ from autograder.nbgrading.workers import LocalWorkers, Returned, Workers
 from labkit.course import Course, find_course
 from labkit.errors import WorkbookError
 
-LEARNER_NAME = re.compile(r"[\w@+-][\w.@+-]{0,127}")
 _NO_PLACE = {errno.ENOSPC: "The disk is full.", errno.EROFS: "The disk can't be written to.",
              errno.EDQUOT: "The quota of the disk is used up."}  # fmt: skip
 
@@ -126,6 +126,9 @@ def grade(
         )
         for each in found:
             run.record(each)
+        if units and not scheduler:
+            with run.takes("prepare"):
+                resources.start(job.needs(), fenced=settings.fenced)
         with _workers(place, jobs, scheduler, run.say) as workers:
             for part in (Part.STATIC, Part.LIVE):
                 with run.takes(f"{part} pass"):
@@ -196,6 +199,7 @@ class _Run:
             elif self.journal.recorded(learner) == key and (not handed_in or learner in in_gradebook):
                 record = self._recorded(learner)
                 if record is not None:
+                    write_penalties(self.gradebook, record, self.job.config)
                     self.journal.drop(learner)
                     self.kept.append(learner)
                     self._finished(learner, record)

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from labkit.clusters.embedded import discovery, errors, requests, selectors, subresources, tables
 from labkit.clusters.embedded.api import MOST_BYTES, Api, timestamp
+from labkit.clusters.embedded.autoscaling.served import ServedMetrics
 from labkit.clusters.embedded.errors import ApiError
 from labkit.clusters.embedded.requests import Target
 from labkit.clusters.embedded.store import Stored
@@ -18,6 +19,8 @@ from labkit.clusters.embedded.watches import Watch
 
 Object = dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_GIVEN_BACK = ("pods", "services", "serviceaccounts", "persistentvolumeclaims")
+"""A deletion of these answers with the object as it was last, of others with a Status."""
 _OPEN = ("/healthz", "/livez", "/readyz")
 
 
@@ -27,10 +30,12 @@ class Server:
     Args:
         api: The objects.
         token: What a client must show.
+        metrics: Answers what is asked about metrics.
     """
 
-    def __init__(self, api: Api, token: str) -> None:
+    def __init__(self, api: Api, token: str, metrics: ServedMetrics) -> None:
         self.api = api
+        self.metrics = metrics
         self._expected = f"Bearer {token}".encode()
         self._documents: dict[tuple[str, int], bytes] = {}
 
@@ -77,6 +82,10 @@ class Server:
 
     def _about(self, request: web.Request, path: str) -> web.StreamResponse | None:
         """Discovery and documents; None if the path is about objects."""
+        if (metrics := self.metrics.answer(path, request.query)) is not None:
+            return _json(metrics)
+        if path == "/apis":
+            self.metrics.announce()
         resources, parts = self.api.resources, path.strip("/").split("/")
         if path == "/version":
             return _json(discovery.VERSION)
@@ -198,7 +207,7 @@ class Server:
         if not target.name:
             return self._delete_collection(request, target, options)
         stored, gone = self.api.delete(target.resource, target.namespace or "", target.name, options)
-        if not gone:
+        if not gone or target.resource.key in _GIVEN_BACK:
             return self._one(request, target, stored)
         details = {"name": target.name, "group": target.resource.group, "kind": target.resource.plural}
         details = {name: value for name, value in details.items() if value}
