@@ -14,7 +14,7 @@ from autograder.rubric import after, credit, hidden, needs, points, progress, re
 from labkit.errors import WorkFault
 from labkit.load import Outcome
 from labkit.models import models_folder
-from labkit.serving import Deployment, NoAnswer, server_for
+from labkit.serving import Caller, Deployment, Endpoint, FrameworkServer, NoAnswer, server_for
 from labkit.serving.workload import SINGLE, Workload
 from labkit.slo import Objective, measure_until_decided
 
@@ -73,9 +73,9 @@ def draw():
 class Running:
     """The learner's deployment, started."""
 
-    server: object
-    endpoint: object
-    caller: object
+    server: FrameworkServer
+    endpoint: Endpoint
+    caller: Caller
 
     def scores(self, rows):
         """The scores of these rows; a WorkFault if none come."""
