@@ -42,6 +42,13 @@ def _registry() -> None:
     debian.ensure("registry")
 
 
+def _cloud() -> None:
+    from labkit.terraform.program import find_program, mirror
+
+    find_program()
+    mirror()
+
+
 _BASES: dict[str, tuple[str, ...]] = {"engine": (), "python_images": ("python:3.11-slim", "python:3.11")}
 """The bases that come with what concerns images."""
 
@@ -49,14 +56,12 @@ _RESOURCES: dict[str, Callable[[], None]] = {
     "engine": _engine,
     "python_images": _python_images,
     "registry": _registry,
+    "cloud": _cloud,
     "gpu": _gpu,
     "server": _always,
     QUIET_MACHINE: _always,
 }
-_IMAGES = ("engine", "python_images")
-"""Those on which images that were handed in are built and run: only behind a guard when they are graded."""
-
-_SERVICES = (*_IMAGES, "registry")
+_SERVICES = ("engine", "python_images", "registry", "cloud")
 """Those that are started, made or installed if they are not there, and stay when the check has ended."""
 
 
@@ -70,14 +75,14 @@ def start(wanted: Iterable[str], *, fenced: bool = False) -> None:
         fenced: What will be checked is not our own: prepare what keeps it apart instead.
     """
     services = [resource for resource in _SERVICES if resource in wanted]
-    guarded_ones = [resource for resource in services if fenced and resource in _IMAGES]
-    if guarded_ones:
+    images = [resource for resource in services if fenced and resource in _BASES]
+    if images:
         from labkit.engines import guarded
 
         with suppress(WorkbookError):
-            guarded.prepare([base for resource in guarded_ones for base in _BASES[resource]])
+            guarded.prepare([base for resource in images for base in _BASES[resource]])
     for resource in services:
-        if resource not in guarded_ones:
+        if resource not in images:
             with suppress(WorkbookError):
                 _RESOURCES[resource]()
 
@@ -93,7 +98,7 @@ def require(resource: str, *, fenced: bool = False) -> None:
         Unavailable: It has not, or nothing here keeps apart what would run; the message says what would help.
         KeyError: No resource is called that.
     """
-    if fenced and resource in _IMAGES:
+    if fenced and resource in _BASES:
         from labkit.engines import guarded
 
         guarded.require()
