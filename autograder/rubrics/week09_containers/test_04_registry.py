@@ -5,6 +5,7 @@ import random
 import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -56,9 +57,9 @@ class Shelf:
         used: Repository and digest of what has to stay, as we see it.
     """
 
-    images: list
-    running: list
-    used: set
+    images: list[dict[str, Any]]
+    running: list[str]
+    used: set[tuple[str, str]]
 
     def digest(self, repository, tag):
         return next(i["digest"] for i in self.images if i["repository"] == repository and tag in i["tags"])
