@@ -9,7 +9,7 @@ import os
 import platform
 import shutil
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,12 @@ from labkit.clusters.embedded.api import Api
 from labkit.clusters.embedded.controllers.base import key_of, record, set_condition
 from labkit.clusters.embedded.controllers.base import ready as is_ready
 from labkit.clusters.embedded.resources import built_in
+from labkit.clusters.embedded.scheduler.scheduler import NOT_READY
 from labkit.clusters.embedded.store import Change
 
 Object = dict[str, Any]
 NAME = "container"
 NODE = "node-1"
-NOT_READY = "node.kubernetes.io/not-ready"
 _LOG = logging.getLogger(__name__)
 _KNOCK_SECONDS = 0.5
 _AFTER_A_FAULT = 2.0
@@ -58,7 +58,12 @@ class ContainerNode:
     """
 
     def __init__(
-        self, api: Api, folder: Path, engine: Engine, cluster: str, joined: Callable[[str, str], None]
+        self,
+        api: Api,
+        folder: Path,
+        engine: Engine,
+        cluster: str,
+        joined: Callable[[str, str], Awaitable[None]],
     ) -> None:
         self.api, self.engine, self.cluster = api, engine, cluster
         self.network = f"workbook-{cluster}"
@@ -107,7 +112,7 @@ class ContainerNode:
             )
         place = (await engine.ask("GET", f"/networks/{self.network}"))["IPAM"]["Config"][0]
         self.gateway = place["Gateway"]
-        self._joined(self.gateway, place["Subnet"])
+        await self._joined(self.gateway, place["Subnet"])
         await self._adopt()
         self._say(ready=True, engine=f"docker://{version['Version']}")
 
@@ -221,12 +226,16 @@ class ContainerNode:
 
     def _say(self, *, ready: bool, why: str = "", engine: str = "") -> None:
         condition(self.api, ready=ready, why=why, engine=engine)
-        for pod in [] if ready else [one for one in self.api.each("pods") if self._ours(one) and is_ready(one)]:
+        for pod in (
+            [] if ready else [one for one in self.api.each("pods") if self._ours(one) and is_ready(one)]
+        ):
             conditions = [
                 {**one, "status": "False", "reason": "NodeNotReady"} if one["type"] == "Ready" else one
                 for one in pod["status"]["conditions"]
             ]
-            self.api.patch(built_in("pods"), *key_of(pod), {"status": {"conditions": conditions}}, status=True)
+            self.api.patch(
+                built_in("pods"), *key_of(pod), {"status": {"conditions": conditions}}, status=True
+            )
 
 
 def announce(api: Api, amounts: dict[str, str]) -> None:
@@ -243,6 +252,8 @@ def announce(api: Api, amounts: dict[str, str]) -> None:
         taint = {"key": NOT_READY, "effect": "NoSchedule"}
         thing = {"metadata": {"name": NODE, "labels": labels}, "spec": {"taints": [taint]}, "status": {}}
         api.create(built_in("nodes"), "", thing)
+    elif old["metadata"]["labels"].get(LABEL) != NAME:
+        api.patch(built_in("nodes"), "", NODE, {"metadata": {"labels": labels}})
     status = {
         **(api.find("nodes", "", NODE) or {}).get("status", {}),
         "capacity": amounts,

@@ -35,11 +35,10 @@ def pause(cluster: str, pod: Object, image: str, network: str) -> Object:
             "NetworkMode": network,
             "IpcMode": "shareable",
             "LogConfig": {"Type": "none"},
-            "Memory": 16 << 20,
+            "PidsLimit": 64,
             "ReadonlyRootfs": True,
             "CapDrop": ["ALL"],
             "SecurityOpt": ["no-new-privileges"],
-            "OomScoreAdj": -998,
         },
     }
 

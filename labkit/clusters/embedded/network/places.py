@@ -27,7 +27,7 @@ def candidates(folder: Path) -> Iterator[Network]:
 
 def first_port(network: Network) -> int:
     """Where a cluster with that range begins to look for free node ports."""
-    ranges = 2 ** (_SIZE - ALL.prefixlen)
+    ranges = 1 << (_SIZE - ALL.prefixlen)
     place = (int(network.network_address) - int(ALL.network_address)) >> (32 - _SIZE)
     return 30000 + place * (2768 // ranges)
 
@@ -56,5 +56,3 @@ def release(network: Network) -> None:
     """Give a range back; harmless if it is nobody's."""
     if claimed(network):
         machine.ip("route", "delete", "local", str(network), "dev", "lo", "table", "local")
-
-

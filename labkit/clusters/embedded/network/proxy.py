@@ -104,14 +104,26 @@ class _Front(_Side):
     def __init__(self, balancer: Balancer) -> None:
         self._balancer = balancer
         self._dialling: asyncio.Task[None] | None = None
+        self._early: list[bytes] = []
+        self._ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         if not self._balancer.admits(str(transport.get_extra_info("peername")[0])):
             self.transport.abort()
             return
-        self.transport.pause_reading()
         self._dialling = asyncio.get_running_loop().create_task(self._dial())
+
+    def data_received(self, data: bytes) -> None:
+        if self.peer is None:  # not connected yet: a little is kept, the rest waits in the kernel
+            self._early.append(data)
+            self.transport.pause_reading()
+        else:
+            super().data_received(data)
+
+    def eof_received(self) -> bool:
+        self._ended = True
+        return super().eof_received()
 
     async def _dial(self) -> None:
         loop = asyncio.get_running_loop()
@@ -125,6 +137,10 @@ class _Front(_Side):
                 back.transport.abort()
                 return
             back.peer, self.peer = self, back
+            back.transport.writelines(self._early)
+            self._early.clear()
+            if self._ended:
+                back.transport.write_eof()
             self.transport.resume_reading()
             return
         self.transport.abort()

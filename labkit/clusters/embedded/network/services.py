@@ -102,7 +102,9 @@ def ready_endpoints(slices: list[Object], port: str) -> list[Endpoint]:
     """Where a Service's port of that name is served now."""
     found = []
     for one in slices:
-        numbers = [each["port"] for each in one.get("ports") or () if each.get("name", "") == port and "port" in each]
+        numbers = [
+            each["port"] for each in one.get("ports") or () if each.get("name", "") == port and "port" in each
+        ]
         for endpoint in one.get("endpoints") or ():
             if numbers and endpoint["conditions"].get("ready"):
                 found += [(address, int(numbers[0])) for address in endpoint["addresses"]]

@@ -46,7 +46,9 @@ class Streams:
             if what == "portforward":
                 if pod.get("status", {}).get("phase") != "Running":
                     phase = pod.get("status", {}).get("phase")
-                    raise errors.bad_request(f"unable to forward port because pod is not running. Current status={phase}")
+                    raise errors.bad_request(
+                        f"unable to forward port because pod is not running. Current status={phase}"
+                    )
                 return await forward.forward(request, pod["status"]["podIP"])
             name = self._name(request, pod)
             if what == "log":
@@ -55,7 +57,9 @@ class Streams:
             answered: web.StreamResponse = await serve(request, self._engine, self._running(pod, name))
             return answered
         except EngineGone as gone:
-            raise ApiError(503, "ServiceUnavailable", f"the container engine does not answer: {gone}") from None
+            raise ApiError(
+                503, "ServiceUnavailable", f"the container engine does not answer: {gone}"
+            ) from None
         except EngineError as error:
             raise ApiError(500, "InternalError", f"Internal error occurred: {error}") from None
 
@@ -72,7 +76,9 @@ class Streams:
             choice = f"choose one of: [{' '.join(names)}]"
             if inits:
                 choice += f" or one of the init containers: [{' '.join(inits)}]"
-            raise errors.bad_request(f"a container name must be specified for pod {metadata['name']}, {choice}")
+            raise errors.bad_request(
+                f"a container name must be specified for pod {metadata['name']}, {choice}"
+            )
         return str(names[0])
 
     def _status(self, pod: Object, name: str) -> Object:

@@ -105,7 +105,9 @@ class Connection:
             self._opened(stream)
         elif kind == _PING:
             await self._write(head + body)
-        elif kind == _RST_STREAM and (stream_gone := self._streams.pop(int.from_bytes(body[:4], "big"), None)):
+        elif kind == _RST_STREAM and (
+            stream_gone := self._streams.pop(int.from_bytes(body[:4], "big"), None)
+        ):
             stream_gone.received.put_nowait(None)
         elif kind == _GOAWAY:
             self.lost()
