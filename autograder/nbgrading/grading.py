@@ -33,6 +33,7 @@ from autograder.nbgrading.scores import (
     graded_learners,
     open_gradebook,
     require_assignment,
+    write_penalties,
     write_scores,
 )
 from autograder.nbgrading.settings import Folders, nbgrader_config
@@ -196,6 +197,7 @@ class _Run:
             elif self.journal.recorded(learner) == key and (not handed_in or learner in in_gradebook):
                 record = self._recorded(learner)
                 if record is not None:
+                    write_penalties(self.gradebook, record, self.job.config)
                     self.journal.drop(learner)
                     self.kept.append(learner)
                     self._finished(learner, record)

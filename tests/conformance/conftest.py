@@ -59,7 +59,7 @@ def kubeconfig(tmp_path_factory):
     if named := os.environ.get("CONFORMANCE_KUBECONFIG"):
         yield Path(named)
         return
-    cluster = EmbeddedCluster(tmp_path_factory.mktemp("conformance") / "cluster")
+    cluster = EmbeddedCluster(tmp_path_factory.mktemp("conformance") / "cluster", containers=False)
     cluster.up()
     yield cluster.kubeconfig
     cluster.down(purge=True)
