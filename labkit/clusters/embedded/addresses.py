@@ -29,7 +29,10 @@ class Addresses:
     ) -> None:
         self.network = ipaddress.ip_network(network)
         self._is_free = is_free
-        self._node_ports: list[int] = [*range(first_port, NODE_PORTS.stop), *range(NODE_PORTS.start, first_port)]
+        self._node_ports: list[int] = [
+            *range(first_port, NODE_PORTS.stop),
+            *range(NODE_PORTS.start, first_port),
+        ]
         self._used: set[str] = set()
         self._ports: set[int] = set()
 
