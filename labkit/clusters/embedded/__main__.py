@@ -36,6 +36,8 @@ from labkit.clusters.embedded.store import Store
 from labkit.clusters.embedded.usage import Usage, Usages
 
 FIRST_NODE = "simulated-1"
+ENGINE_SECONDS = 10.0
+"""How long starting waits for the engine; after that the node says that it is not ready."""
 
 
 def kubeconfig(folder: Path, port: int, token: str) -> str:
@@ -98,8 +100,10 @@ async def serve(folder: Path, engine: str = "", why: str = "") -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     state.private(folder / "kubeconfig", kubeconfig(folder, place["port"], place["token"]))
-    state.private(folder / "pid", str(os.getpid()))
     tasks = [asyncio.create_task(one) for one in (*working, stop.wait())]
+    if local is not None:
+        await local.until_ready(ENGINE_SECONDS)
+    state.private(folder / "pid", str(os.getpid()))
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
         task.cancel()

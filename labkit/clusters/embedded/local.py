@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import logging
 import secrets
@@ -52,6 +53,7 @@ class LocalNode:
         place["services"] = str(network)
         self.addresses = Addresses(str(network), places.first_port(network), _is_free)
         self.streams = Streams(self._engine)
+        self._there = asyncio.Event()
 
     def join(self, api: Api) -> ContainerNode:
         """Become a node of a cluster; `run` does its work."""
@@ -67,7 +69,13 @@ class LocalNode:
         finally:
             self._server.close()
 
+    async def until_ready(self, seconds: float) -> None:
+        """Wait until its engine has been found, but not longer."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._there.wait(), seconds)
+
     async def _joined(self, gateway: str, pods: str) -> None:
+        self._there.set()
         self._services.join(pods)
         try:
             await self._server.listen(gateway)

@@ -112,9 +112,9 @@ class ContainerNode:
             )
         place = (await engine.ask("GET", f"/networks/{self.network}"))["IPAM"]["Config"][0]
         self.gateway = place["Gateway"]
-        await self._joined(self.gateway, place["Subnet"])
         await self._adopt()
         self._say(ready=True, engine=f"docker://{version['Version']}")
+        await self._joined(self.gateway, place["Subnet"])
 
     async def _adopt(self) -> None:
         """Take up pods that are there, with their containers; remove containers whose pods are not."""

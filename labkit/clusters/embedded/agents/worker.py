@@ -202,6 +202,7 @@ class Worker:
             _SandboxLost: The pod's network is gone.
         """
         if self._over():
+            await self._finish()
             return True
         await self._lay()
         if not self.sandbox:

@@ -70,7 +70,9 @@ def cluster(tmp_path_factory, busybox):
     load(cluster, busybox)
     cluster.load_image(IMAGE)
     yield cluster
+    said = (cluster.folder / "log").read_text()
     cluster.down(purge=True)
+    assert said == "", "its log tells of faults"
 
 
 def load(cluster, busybox):

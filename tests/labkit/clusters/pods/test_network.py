@@ -53,8 +53,8 @@ def test_a_service_shares_its_calls_among_ready_pods(kubectl):
     pods = {one["metadata"]["name"] for one in kubectl.get("pods")["items"]}
     until(lambda: {answers(spec["clusterIP"]) for _ in range(6)} == pods)
     assert {ask(f"127.0.0.1:{spec['ports'][0]['nodePort']}") for _ in range(6)} == pods
-    inside = kubectl("exec", min(pods), "--", "wget", "-qO-", "-T", "5", f"http://{spec['clusterIP']}/")
-    assert inside in pods
+    call = f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 5 {spec['clusterIP']} 80"
+    assert kubectl("exec", min(pods), "--", "sh", "-c", call).split()[-1] in pods
     kubectl("exec", min(pods), "--", "rm", "/tmp/www/index.html")
     until(lambda: {answers(spec["clusterIP"]) for _ in range(6)} == {max(pods)})
     kubectl("scale", "deployment/web", "--replicas=0")
@@ -140,13 +140,13 @@ spec:
         - |
           other=$((1 - JOB_COMPLETION_INDEX))
           name=ranks-$other.ranks.{kubectl.namespace}.svc.cluster.local
-          echo hello from $JOB_COMPLETION_INDEX | nc -l -p 9000 > /tmp/heard &
-          until nslookup $name | grep -q 'Name:'; do sleep 0.2; done
-          address=$(nslookup $name | tail -2 | grep -o '[0-9.]*$')
+          echo hello from $JOB_COMPLETION_INDEX | nc -l -p 9000 &
+          until address=$(nslookup -type=a $name | grep '^Address: '); do sleep 0.2; done
+          address=${{address#* }}
           until nc $address 9000 < /dev/null; do sleep 0.2; done
           wait
 """
     )
-    kubectl.until("condition=complete", "job/ranks", 60)
+    kubectl.until("condition=complete", "job/ranks", 50)
     said = {kubectl("logs", one["metadata"]["name"]) for one in kubectl.get("pods")["items"]}
     assert said == {"hello from 0", "hello from 1"}
