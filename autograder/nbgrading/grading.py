@@ -22,6 +22,7 @@ from pathlib import Path
 import nbformat
 from nbgrader.api import Gradebook
 
+from autograder import resources
 from autograder.nbgrading.files import fingerprint, replace_folder
 from autograder.nbgrading.job import Job, Released, Settings
 from autograder.nbgrading.journal import Found, Journal, one_run_at_a_time
@@ -127,6 +128,9 @@ def grade(
         )
         for each in found:
             run.record(each)
+        if units and not scheduler:
+            with run.takes("prepare"):
+                resources.start(job.needs(), fenced=settings.fenced)
         with _workers(place, jobs, scheduler, run.say) as workers:
             for part in (Part.STATIC, Part.LIVE):
                 with run.takes(f"{part} pass"):
