@@ -5,22 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from contextlib import contextmanager
 
-import kubernetes
 import pytest
 from conformance.conftest import KUBECTL
-from kubernetes.stream import portforward, stream
-
-
-@pytest.fixture
-def client(cluster):
-    """The Python client's core API."""
-    made = kubernetes.config.new_client_from_config(str(cluster.kubeconfig))
-    with made:
-        yield kubernetes.client.CoreV1Api(made)
 
 
 @pytest.fixture
@@ -99,34 +90,47 @@ def test_port_forward(kubectl, talker):
                 assert answer.read() == b"hello\n"
 
 
-def test_the_python_client_s_exec(kubectl, client, talker):
-    def run(*command, **more):
-        how = {"stdin": False, "stdout": True, "stderr": True, "tty": False, **more}
-        return stream(
-            client.connect_get_namespaced_pod_exec, talker, kubectl.namespace, command=list(command), **how
-        )
+EXEC = """
+from kubernetes.stream import stream
 
-    assert run("echo", "hi") == "hi\n"
-    talk = run("sh", "-c", "read a; echo got $a; exit 4", stdin=True, _preload_content=False)
-    talk.write_stdin("it\n")
-    talk.run_forever(timeout=10)
-    assert talk.read_stdout() == "got it\n"
-    assert talk.returncode == 4
-    assert run("tty", tty=True).startswith("/dev/")
+def run(*command, **more):
+    how = {"stdin": False, "stdout": True, "stderr": True, "tty": False, **more}
+    return stream(api.connect_get_namespaced_pod_exec, "talker", namespace, command=list(command), **how)
+
+print(run("echo", "hi"), end="")
+talk = run("sh", "-c", "read a; echo got $a; exit 4", stdin=True, _preload_content=False)
+talk.write_stdin("it" + chr(10))
+talk.run_forever(timeout=10)
+print(talk.read_stdout(), end="")
+print(talk.returncode)
+print(run("tty", tty=True).split("/")[1])
+"""
+
+FORWARD = r"""
+from kubernetes.stream import portforward
+
+forward = portforward(api.connect_get_namespaced_pod_portforward, "talker", namespace, ports="8080")
+line = forward.socket(8080)
+line.settimeout(10)
+line.sendall(b"GET / HTTP/1.0\r\n\r\n")
+said = b""
+while piece := line.recv(4096):
+    said += piece
+print(said.split()[-1].decode())
+"""
 
 
-def test_the_python_client_s_port_forward(kubectl, client, talker):
-    forward = portforward(
-        client.connect_get_namespaced_pod_portforward, talker, kubectl.namespace, ports="8080"
+@pytest.mark.parametrize(("script", "said"), [(EXEC, "hi got it 4 dev"), (FORWARD, "hello")])
+def test_the_python_client(cluster, kubectl, talker, script, said):
+    """In a process of its own: the client leaves its sockets for the collector to close."""
+    head = f"import kubernetes\nnamespace = {kubectl.namespace!r}\n"
+    head += f"client = kubernetes.config.new_client_from_config({str(cluster.kubeconfig)!r})\n"
+    head += "api = kubernetes.client.CoreV1Api(client)\n"
+    done = subprocess.run(
+        [sys.executable, "-c", head + script], capture_output=True, text=True, check=False, timeout=60
     )
-    line = forward.socket(8080)
-    line.settimeout(10)
-    line.sendall(b"GET / HTTP/1.0\r\n\r\n")
-    said = b""
-    while piece := line.recv(4096):
-        said += piece
-    assert said.endswith(b"hello\n")
-    line.close()
+    assert done.returncode == 0, done.stderr
+    assert " ".join(done.stdout.split()) == said
 
 
 def test_an_older_client_s_exec_over_spdy(cluster, kubectl, talker):
