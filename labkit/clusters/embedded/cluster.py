@@ -56,9 +56,14 @@ class EmbeddedCluster:
     @property
     def capabilities(self) -> Capabilities:
         """What can be done on it."""
-        real = bool(state.read(self.folder).get("engine"))
+        real = bool(self.engine)
         tier = Tier.LOCAL if real else Tier.SIMULATED
         return Capabilities(tier, containers=real, metrics=True, apply_on_server=False)
+
+    @property
+    def engine(self) -> str:
+        """The address of the engine that its pods run on; empty if they only pretend to run."""
+        return str(state.read(self.folder).get("engine", ""))
 
     @property
     def why_simulated(self) -> str:

@@ -86,7 +86,7 @@ def load(cluster, busybox):
 
 def engine_of(cluster):
     """A client of the cluster's engine."""
-    return docker.DockerClient(base_url=state.read(cluster.folder)["engine"])
+    return docker.DockerClient(base_url=cluster.engine)
 
 
 def containers_of(cluster, pod=""):
