@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from autograder.nbgrading.job import ISOLATED_RUNNER
 from benchmarks.bounds import wrong_of_ten_thousand
+from benchmarks.clusters import clusters
 from benchmarks.grading import against_nbgrader, growing, on_dask
 from benchmarks.lab_verdicts import verdicts
 from benchmarks.load_generator import against_others, holding_a_rate, known_behaviour
@@ -23,7 +24,9 @@ def main() -> None:
     parser.add_argument("--lab-runs", type=int, default=5, help="of lab 11-01's load checks, each way")
     parser.add_argument("--submissions", type=int, default=1000, help="of the growing batch")
     parser.add_argument("--runner", default=ISOLATED_RUNNER, help="runs notebooks in grading, module:name")
-    parser.add_argument("parts", nargs="*", help="rate, others, known, bounds, lab, grading, growing, dask")
+    parser.add_argument(
+        "parts", nargs="*", help="rate, others, known, bounds, lab, grading, growing, dask, clusters"
+    )
     asked = parser.parse_args()
     parts: dict[str, Callable[[], Iterable[Row]]] = {
         "sandboxes": lambda: step_one(asked.repetitions),
@@ -35,6 +38,7 @@ def main() -> None:
         "grading": lambda: against_nbgrader(asked.repetitions, asked.runner),
         "growing": lambda: growing(asked.submissions, asked.runner),
         "dask": lambda: on_dask(asked.repetitions, asked.runner),
+        "clusters": lambda: clusters(asked.repetitions),
     }
     unknown = set(asked.parts) - set(parts)
     if unknown:
