@@ -30,7 +30,7 @@ _MEGABYTE = 1 << 20
 
 
 def clusters(repetitions: int) -> Iterator[Row]:
-    """All figures; the whole Kubernetes has its own where it was built: workbook up cluster --backend debian."""
+    """All figures; the whole Kubernetes is measured where it was built."""
     yield from embedded(repetitions)
     if Builder().done():
         yield from reference()
