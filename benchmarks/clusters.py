@@ -89,7 +89,7 @@ def reference() -> Iterator[Row]:
 def _cluster() -> Iterator[tuple[EmbeddedCluster, float]]:
     """A fresh embedded cluster, and the seconds until its node was Ready."""
     folder = Path(tempfile.mkdtemp(prefix="bench-cluster-"))
-    cluster = EmbeddedCluster(folder / "cluster")
+    cluster = EmbeddedCluster(folder / "cluster", containers=False)
     try:
         began = time.monotonic()
         cluster.up()
