@@ -29,21 +29,41 @@ def _engine() -> None:
 
 
 def _python_images() -> None:
+    from labkit.engines import bases
+
+    _provide(bases.PYTHON_IMAGES)
+
+
+def _cuda_images() -> None:
+    from labkit.engines import bases
+
+    _provide(bases.CUDA_IMAGES)
+
+
+def _provide(names: Iterable[str]) -> None:
     from labkit.engines import bases, connect
 
     engine = connect()
-    for name in ("python:3.11-slim", "python:3.11"):
+    for name in names:
         bases.provide_for(engine, name)
+
+
+def _scanners() -> None:
+    from labkit.scanning import ready
+
+    ready()
 
 
 _RESOURCES: dict[str, Callable[[], None]] = {
     "engine": _engine,
     "python_images": _python_images,
+    "cuda_images": _cuda_images,
+    "scanners": _scanners,
     "gpu": _gpu,
     "server": _always,
     QUIET_MACHINE: _always,
 }
-_SERVICES = ("engine", "python_images")
+_SERVICES = ("engine", "python_images", "cuda_images", "scanners")
 """Those that are started or made if they are not there, and stay when the check has ended."""
 
 

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import docker
 import docker.errors
+import docker.types
 import requests.exceptions
 
 from labkit import debian
@@ -165,6 +166,8 @@ class DockerEngine:
         processes: int | None = 512,
         network: str | None = None,
         entrypoint: Sequence[str] | None = None,
+        health_seconds: float | None = None,
+        gpus: bool = False,
     ) -> DockerContainer:
         """Start a container; see `Engine.run`."""
         self._get_ready()
@@ -185,6 +188,12 @@ class DockerEngine:
             how["pids_limit"] = processes
         if entrypoint is not None:
             how["entrypoint"] = list(entrypoint)
+        if health_seconds is not None:
+            # Without a command of its own it keeps the image's.
+            nanoseconds = int(health_seconds * 1e9)
+            how["healthcheck"] = {"interval": nanoseconds, "start_period": nanoseconds, "retries": 2}
+        if gpus:
+            how["device_requests"] = [docker.types.DeviceRequest(count=-1, capabilities=[["gpu"]])]
         if network is not None:
             how["network_mode"] = network
         elif not self.bridge:
@@ -267,15 +276,19 @@ class DockerEngine:
     def saved(self, image: str) -> Iterator[tarfile.TarFile]:
         """The image as `docker save` gives it, in a file that is gone afterwards."""
         with tempfile.TemporaryFile() as file:
-            with lost_engine():
-                try:
-                    for chunk in self._client.api.get_image(image):
-                        file.write(chunk)
-                except docker.errors.ImageNotFound as error:
-                    raise _no_image(image) from error
-            file.seek(0)
+            self.save(image, file)
             with tarfile.open(fileobj=file) as archive:
                 yield archive
+
+    def save(self, image: str, file: IO[bytes]) -> None:
+        """Write an image into a file, as `docker save` does, and go back to the file's beginning."""
+        with lost_engine():
+            try:
+                for chunk in self._client.api.get_image(image):
+                    file.write(chunk)
+            except docker.errors.ImageNotFound as error:
+                raise _no_image(image) from error
+        file.seek(0)
 
     def load_root(self, tree: Path, tag: str, changes: Sequence[str]) -> Image:
         """Make an image of one layer of a root file system's tar.
