@@ -282,7 +282,7 @@ class Engine(Protocol):
             network: `none`, or None for the engine's own.
             entrypoint: Instead of the image's own.
             health_seconds: How often its health check runs, instead of the image's own interval and start
-                period; two failures in a row make it unhealthy.
+                period; each run may take 3 s, and two failures in a row make it unhealthy.
             gpus: Whether it gets this machine's NVIDIA GPUs, as with `docker run --gpus all`.
 
         Raises:

@@ -68,8 +68,7 @@ class Recipe:
 
 
 _VENV = 'chroot "$1" python3 -m venv --system-site-packages /usr/local'
-"""A Python at /usr/local that sees Debian's packages: `pip install`, `--user`, `--prefix` and `-m venv` lay files
-where the real images lay them."""
+"""A Python at /usr/local that sees Debian's packages: pip lays files where it does in the real images."""
 
 _CUDA_HOOKS = (
     # Where NVIDIA's own packages lay the library, and where its images have programs look for it.

@@ -27,6 +27,8 @@ from labkit.errors import Unavailable, WorkFault
 
 DEFAULT = "unix:///var/run/docker.sock"
 SMALL_FILE = 1 << 20
+HEALTH_SECONDS = 3.0
+"""The longest that one run of a health check may take, where its interval is ours."""
 
 
 class DockerEngine:
@@ -190,8 +192,8 @@ class DockerEngine:
             how["entrypoint"] = list(entrypoint)
         if health_seconds is not None:
             # Without a command of its own it keeps the image's.
-            nanoseconds = int(health_seconds * 1e9)
-            how["healthcheck"] = {"interval": nanoseconds, "start_period": nanoseconds, "retries": 2}
+            every, most = int(health_seconds * 1e9), int(HEALTH_SECONDS * 1e9)
+            how["healthcheck"] = {"interval": every, "start_period": every, "timeout": most, "retries": 2}
         if gpus:
             how["device_requests"] = [docker.types.DeviceRequest(count=-1, capabilities=[["gpu"]])]
         if network is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from typing import Any
 
 from labkit.scanning.findings import Finding, Severity
 from labkit.scanning.programs import read_json, run
+
+_EXCEPTION = re.compile(rb"(?:trivy:ignore|tfsec:ignore|checkov:skip|bridgecrew:skip)", re.IGNORECASE)
 
 
 def hadolint(dockerfile: Path) -> list[Finding]:
@@ -101,7 +104,11 @@ def misconfigurations(dockerfile: Path) -> list[Finding]:
 
 @contextmanager
 def _alone(dockerfile: Path) -> Iterator[Path]:
-    """A folder that holds this file alone: scanners obey configuration that lies beside what they scan."""
+    """A folder that holds this file alone, without its exceptions.
+
+    Scanners obey configuration that lies beside what they scan, and comments in it.
+    """
     with tempfile.TemporaryDirectory(prefix="workbook-scan-") as folder:
-        (Path(folder) / "Dockerfile").write_bytes(dockerfile.read_bytes())
+        text = _EXCEPTION.sub(rb"exception", dockerfile.read_bytes())
+        (Path(folder) / "Dockerfile").write_bytes(text)
         yield Path(folder)

@@ -86,15 +86,20 @@ def secrets(archive: Path) -> list[Finding]:
     ]
 
 
-def sbom(archive: Path) -> Sbom:
+def sbom(archive: Path, *, catalogers: str = "") -> Sbom:
     """What the image holds, by syft.
+
+    Args:
+        archive: The image.
+        catalogers: Those of syft's that are asked, `python`; all that suit an image by default.
 
     Raises:
         ScannerFault: It broke.
     """
-    said = run(
-        "syft", ["scan", f"docker-archive:{archive}", "--output=cyclonedx-json", "--quiet"], seconds=180
-    )
+    arguments = ["scan", f"docker-archive:{archive}", "--output=cyclonedx-json", "--quiet"]
+    if catalogers:
+        arguments.append(f"--select-catalogers={catalogers}")
+    said = run("syft", arguments, seconds=180)
     document: dict[str, Any] = read_json("syft", said)
     return Sbom(tuple(_packages(document.get("components") or [])), document)
 
