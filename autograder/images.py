@@ -64,6 +64,23 @@ def read_dockerfile(folder: Path, name: str = "Dockerfile") -> Dockerfile:
     return Dockerfile(path.read_text(errors="replace"))
 
 
+def final_base(dockerfile: Dockerfile) -> Base:
+    """The image that the last stage stands on, through the stages that it begins with.
+
+    Raises:
+        WorkFault: There is none.
+    """
+    bases = {base.line: base for base in dockerfile.bases}
+    stages: dict[str, Base | None] = {}
+    last: Base | None = None
+    for number, start in enumerate(dockerfile.stages):
+        last = bases.get(start.line) or stages.get(start.image)
+        stages[str(number)] = stages[start.name] = last
+    if last is None:
+        raise WorkFault("The Dockerfile names no base image.", next_step="Begin the last stage with FROM.")
+    return last
+
+
 def localised(engine: Engine, path: Path) -> Path:
     """A copy of a Dockerfile in which a base's digest that is not known here stands for our own copy of it.
 
