@@ -28,23 +28,18 @@ def _engine() -> None:
     connect()
 
 
-def _python_images() -> None:
+def _images_of(resource: str) -> tuple[str, ...]:
+    """The bases that come with what concerns images."""
     from labkit.engines import bases
 
-    _provide(bases.PYTHON_IMAGES)
+    return {"python_images": bases.PYTHON_IMAGES, "cuda_images": bases.CUDA_IMAGES}.get(resource, ())
 
 
-def _cuda_images() -> None:
-    from labkit.engines import bases
-
-    _provide(bases.CUDA_IMAGES)
-
-
-def _provide(names: Iterable[str]) -> None:
+def _provide(resource: str) -> None:
     from labkit.engines import bases, connect
 
     engine = connect()
-    for name in names:
+    for name in _images_of(resource):
         bases.provide_for(engine, name)
 
 
@@ -56,24 +51,37 @@ def _scanners() -> None:
 
 _RESOURCES: dict[str, Callable[[], None]] = {
     "engine": _engine,
-    "python_images": _python_images,
-    "cuda_images": _cuda_images,
+    "python_images": lambda: _provide("python_images"),
+    "cuda_images": lambda: _provide("cuda_images"),
     "scanners": _scanners,
     "gpu": _gpu,
     "server": _always,
     QUIET_MACHINE: _always,
 }
-_SERVICES = ("engine", "python_images", "cuda_images", "scanners")
+_ENGINES = ("engine", "python_images", "cuda_images")
+"""Those that run what was handed in: where that is not our own, behind what keeps it apart."""
+_SERVICES = (*_ENGINES, "scanners")
 """Those that are started or made if they are not there, and stay when the check has ended."""
 
 
-def start(wanted: Iterable[str]) -> None:
+def start(wanted: Iterable[str], *, fenced: bool = False) -> None:
     """Start the services among what is wanted, from a process that does not end what it leaves running.
 
     A check's own process ends all that was started in it. What can't be started is said by `require`.
+
+    Args:
+        wanted: Names of resources.
+        fenced: What will be checked is not our own: prepare what keeps it apart instead.
     """
-    for resource in _SERVICES:
-        if resource in wanted:
+    services = [resource for resource in _SERVICES if resource in wanted]
+    engines = [resource for resource in services if fenced and resource in _ENGINES]
+    if engines:
+        from labkit.engines import guarded
+
+        with suppress(WorkbookError):
+            guarded.prepare([base for resource in engines for base in _images_of(resource)])
+    for resource in services:
+        if resource not in engines:
             with suppress(WorkbookError):
                 _RESOURCES[resource]()
 
@@ -89,9 +97,9 @@ def require(resource: str, *, fenced: bool = False) -> None:
         Unavailable: It has not, or nothing here keeps apart what would run; the message says what would help.
         KeyError: No resource is called that.
     """
-    if fenced and resource in _SERVICES:
-        raise Unavailable(
-            "This check builds and runs what was handed in, and images have no guard yet.",
-            next_step="Look at the Dockerfile, then run `workbook check` on it yourself.",
-        )
-    _RESOURCES[resource]()
+    if fenced and resource in _ENGINES:
+        from labkit.engines import guarded
+
+        guarded.require()
+    else:
+        _RESOURCES[resource]()
