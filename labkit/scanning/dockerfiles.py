@@ -93,13 +93,17 @@ def misconfigurations(dockerfile: Path) -> list[Finding]:
             "trivy",
             str(entry["ID"]),
             Severity.named(entry.get("Severity")),
-            f"line {entry.get('CauseMetadata', {}).get('StartLine') or 'not named'}",
+            _line(entry.get("CauseMetadata", {}).get("StartLine")),
             str(entry.get("Message") or entry.get("Title")),
         )
         for result in read_json("trivy", said).get("Results") or []
         for entry in result.get("Misconfigurations") or []
         if entry.get("Status") == "FAIL"
     ]
+
+
+def _line(number: int | None) -> str:
+    return f"line {number}" if number else "the whole file"
 
 
 @contextmanager
