@@ -19,6 +19,7 @@ from autograder.commands import (
     measure,
     new_lab,
     progress,
+    regrade,
     run,
     services,
     submit,
@@ -51,6 +52,7 @@ app.command("bundle")(bundle.bundle)
 app.command("submit")(submit.submit)
 app.command("roster")(cohort.roster)
 app.command("extend")(cohort.extend)
+app.command("regrade")(regrade.regrade_command)
 app.command("overview")(cohort.overview)
 app.command("new-lab")(new_lab.new_lab)
 for step in (grading.release, grading.collect, grading.grade, grading.feedback, grading.export):
