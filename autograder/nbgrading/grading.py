@@ -7,7 +7,6 @@ each submission beside them. The journal says what is done: a run that was cut o
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
 import time
 import traceback
@@ -23,7 +22,7 @@ from nbgrader.api import Gradebook
 
 from autograder import resources
 from autograder.nbgrading.disk import NO_PLACE, no_place, said_if_no_place
-from autograder.nbgrading.files import fingerprint, replace_folder
+from autograder.nbgrading.files import LEARNER_NAME, fingerprint, replace_folder
 from autograder.nbgrading.job import Job, Released, Settings
 from autograder.nbgrading.journal import Found, Journal, one_run_at_a_time
 from autograder.nbgrading.judging import Part, finish, read_own
@@ -42,8 +41,6 @@ from autograder.nbgrading.worker import Place, Unit
 from autograder.nbgrading.workers import LocalWorkers, Returned, Workers
 from labkit.course import Course, find_course
 from labkit.errors import WorkbookError
-
-LEARNER_NAME = re.compile(r"[\w@+-][\w.@+-]{0,127}")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from labkit.models.store import models_folder, prepare
 pytestmark = [pytest.mark.browser, pytest.mark.nightly]
 
 COURSE = find_course()
-# What the guidelines ask (WCAG 2, A and AA); axe-core's own advice on a page's build is for the theme's makers.
+# What the guidelines ask (WCAG 2, A and AA); axe-core's own advice on how pages are built concerns the theme.
 _OPTIONS = json.dumps({"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa"]}})
 PAGES = ("index.html", "learner.html", "first-notes.html", "week11_serving/01_fastapi_server.html")
 
