@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from autograder.nbgrading.job import ISOLATED_RUNNER
 from benchmarks.bounds import wrong_of_ten_thousand
+from benchmarks.clusters import clusters
 from benchmarks.grading import against_nbgrader, growing, on_dask
 from benchmarks.lab_verdicts import verdicts
 from benchmarks.load_generator import against_others, holding_a_rate, known_behaviour
@@ -41,6 +42,7 @@ def main() -> None:
         "growing": lambda: growing(asked.submissions, asked.runner),
         "dask": lambda: on_dask(asked.repetitions, asked.runner),
         "week": lambda: real_week(asked.week, asked.learners, asked.live),
+        "clusters": lambda: clusters(asked.repetitions),
     }
     unknown = set(asked.parts) - set(parts)
     if unknown:
