@@ -24,7 +24,6 @@ from labkit.engines.fenced import LIMITS, FencedDaemon
 from labkit.errors import Unavailable, WorkbookError
 from labkit.isolation import guard
 
-
 _USUAL = "usual builds"
 _USUAL_SECONDS = 200
 
