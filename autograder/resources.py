@@ -93,10 +93,11 @@ def start(wanted: Iterable[str], *, fenced: bool = False, labs: Iterable[Lab] = 
     services = [resource for resource in _SERVICES if resource in wanted]
     engines = [resource for resource in services if fenced and resource in _ENGINES]
     if engines:
+        from autograder.usual_builds import usual_builds
         from labkit.engines import guarded
 
-        with suppress(WorkbookError):
-            guarded.prepare([base for resource in engines for base in _images_of(resource)])
+        with suppress(WorkbookError), usual_builds(labs) as (usual, key):
+            guarded.prepare([base for resource in engines for base in _images_of(resource)], usual, key=key)
     for resource in services:
         if resource not in engines:
             with suppress(WorkbookError):
