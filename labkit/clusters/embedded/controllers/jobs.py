@@ -184,7 +184,8 @@ class Jobs:
         left = [] if spec.get("completions") is None else [spec["completions"] - status.get("succeeded", 0)]
         wanted = min([spec["parallelism"], *left])
         if spec.get("completions") is None and status.get("succeeded"):
-            wanted = 0
+            # A work queue that one has seen the end of: the others finish, and no more are made.
+            wanted = len(running)
         stopping = sum(
             "deletionTimestamp" in pod["metadata"]
             for pod in pods
