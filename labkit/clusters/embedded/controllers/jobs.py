@@ -184,8 +184,7 @@ class Jobs:
         left = [] if spec.get("completions") is None else [spec["completions"] - status.get("succeeded", 0)]
         wanted = min([spec["parallelism"], *left])
         if spec.get("completions") is None and status.get("succeeded"):
-            # A work queue that one has seen the end of: the others finish, and no more are made.
-            wanted = len(running)
+            wanted = len(running)  # a work queue: those that are at it finish, none is begun
         stopping = sum(
             "deletionTimestamp" in pod["metadata"]
             for pod in pods
