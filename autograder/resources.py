@@ -49,19 +49,34 @@ def _scanners() -> None:
     ready()
 
 
+def _registry() -> None:
+    from labkit import debian
+
+    debian.ensure("registry")
+
+
+def _cloud() -> None:
+    from labkit.terraform.program import find_program, mirror
+
+    find_program()
+    mirror()
+
+
 _RESOURCES: dict[str, Callable[[], None]] = {
     "engine": _engine,
     "python_images": lambda: _provide("python_images"),
     "cuda_images": lambda: _provide("cuda_images"),
     "scanners": _scanners,
+    "registry": _registry,
+    "cloud": _cloud,
     "gpu": _gpu,
     "server": _always,
     QUIET_MACHINE: _always,
 }
 _ENGINES = ("engine", "python_images", "cuda_images")
 """Those that run what was handed in: where that is not our own, behind what keeps it apart."""
-_SERVICES = (*_ENGINES, "scanners")
-"""Those that are started or made if they are not there, and stay when the check has ended."""
+_SERVICES = (*_ENGINES, "registry", "scanners", "cloud")
+"""Those that are started, made or installed if they are not there, and stay when the check has ended."""
 
 
 def start(wanted: Iterable[str], *, fenced: bool = False) -> None:

@@ -13,12 +13,15 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from autograder.commands import clusters
+from autograder.commands import clouds, clusters
 from labkit.engines import bases, connect
 from labkit.engines.embedded import EmbeddedEngine
 from labkit.engines.registry import Registry
 
 Folder = Annotated[Path | None, typer.Option(help="A cluster's state: each folder is one of its own.")]
+Backend = Annotated[
+    str, typer.Option(help="A cluster's: embedded, debian, kind, or kubeconfig for your own.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
 
@@ -28,6 +31,7 @@ class Service(StrEnum):
     ENGINE = "engine"
     REGISTRY = "registry"
     CLUSTER = "cluster"
+    CLOUD = "cloud"
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class _Handle:
 
 def up(
     service: Annotated[Service, typer.Argument(help="Which one.")],
-    backend: Annotated[str, typer.Option(help="A cluster's: embedded, or kubeconfig for your own.")] = "auto",
+    backend: Backend = "auto",
     folder: Folder = None,
     as_json: AsJson = False,
 ) -> None:
@@ -57,13 +61,14 @@ def up(
 
 def down(
     service: Annotated[Service, typer.Argument(help="Which one.")],
+    backend: Backend = "auto",
     purge: Annotated[bool, typer.Option("--purge", help="Delete its images or objects, too.")] = False,
     folder: Folder = None,
     as_json: AsJson = False,
 ) -> None:
     """Stop a service that the workbook started, with all that it runs; harmless if it does not run."""
     if service is Service.CLUSTER:
-        _print(clusters.down(folder, purge), as_json)
+        _print(clusters.down(backend, folder, purge), as_json)
     else:
         _print(_HANDLES[service].down(purge), as_json)
 
@@ -102,7 +107,7 @@ def _engine_down(purge: bool) -> dict[str, Any]:
 def _registry_up(say: Callable[[str], None]) -> dict[str, Any]:
     registry = Registry()
     registry.up(say)
-    return {"registry": registry.url, "holds": registry.repositories(), "bytes": registry.bytes()}
+    return {"registry": registry.url, "holds": registry.client.repositories(), "bytes": registry.bytes()}
 
 
 def _registry_down(purge: bool) -> dict[str, Any]:
@@ -113,4 +118,5 @@ def _registry_down(purge: bool) -> dict[str, Any]:
 _HANDLES = {
     Service.ENGINE: _Handle(_engine_up, _engine_down),
     Service.REGISTRY: _Handle(_registry_up, _registry_down),
+    Service.CLOUD: _Handle(clouds.up, clouds.down),
 }

@@ -24,6 +24,7 @@ from autograder.nbgrading.job import Job
 from autograder.nbgrading.records import LabRecord, Problem, Status, SubmissionRecord
 from autograder.nbgrading.submitted import Unreadable, make_harmless, read_submitted, sanitise
 from labkit.course import Lab
+from labkit.errors import WorkbookError
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def prepare(
     """
     started = datetime.now(UTC)
     with machine.shared():
-        work = _Preparation(job, learner, place, say)
+        work = Preparation(job, learner, place, say)
         problems, remarks = work.take_over(source)
         submitted, wrong = _submitted_at(source)
         late = max(0.0, (submitted - due).total_seconds()) if submitted and due else 0.0
@@ -116,8 +117,16 @@ def _extra_notebooks(folder: Path, names: set[str]) -> list[str]:
 
 
 @dataclass
-class _Preparation:
-    """The work on one submission: folders of plain files that follow on each other."""
+class Preparation:
+    """The work on one submission: folders of plain files that follow on each other.
+
+    Attributes:
+        job: By what it is judged.
+        learner: Whose work.
+        place: An empty folder.
+        say: Told of each phase.
+        remarks: What was put back, and what was left out.
+    """
 
     job: Job
     learner: str
@@ -143,7 +152,7 @@ class _Preparation:
             return [Problem(status=Status.MISSING, message="Nothing was handed in.")], []
         try:
             copied = copy_plain(source, self.handed_in, self.job.settings.limits)
-        except TooMuch as error:
+        except WorkbookError as error:  # too much, or not to be read
             message = f"What was handed in could not be taken: {error}"
             return [Problem(status=Status.INVALID, message=message)], []
         if not [path for path in copied.files if path.name != "timestamp.txt"]:

@@ -267,7 +267,10 @@ class DockerEngine:
             try:
                 stream = Bounded(made.export(), IMAGE_BYTES, image)
                 with tarfile.open(fileobj=stream, mode="r|") as tree:  # type: ignore[call-overload]
-                    return {member.name.removeprefix("./"): member.size for member in tree}
+                    found = {member.name.removeprefix("./"): member.size for member in tree}
+                for _ in stream:  # the archive's padding: a stream that is left unread keeps its line open
+                    pass
+                return found
             finally:
                 made.remove(force=True, v=True)
 
