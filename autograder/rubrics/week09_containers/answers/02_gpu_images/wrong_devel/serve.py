@@ -5,6 +5,7 @@ It listens on the port in PORT, 8080 by default.
 
 import ctypes
 import os
+from pathlib import Path
 
 import torch
 import uvicorn
@@ -44,13 +45,13 @@ def device() -> dict[str, str]:
 
 
 def cuda_runtime() -> str:
-    """The file of the image's own CUDA runtime library, which names its version, or why it can't be loaded."""
+    """The file of the image's own CUDA runtime library, named by its version, or why it can't be loaded."""
     try:
         ctypes.CDLL("libcudart.so.11.0")
     except OSError as error:
         return str(error)
-    with open("/proc/self/maps") as mapped:
-        return next(os.path.basename(line.split()[-1]) for line in mapped if "libcudart.so.11" in line)
+    mapped = [line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines()]
+    return next(Path(place).name for place in mapped if "libcudart.so.11" in place)
 
 
 if __name__ == "__main__":
