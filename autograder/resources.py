@@ -36,6 +36,12 @@ def _python_images() -> None:
         bases.provide_for(engine, name)
 
 
+def _registry() -> None:
+    from labkit import debian
+
+    debian.ensure("registry")
+
+
 def _cloud() -> None:
     from labkit.terraform.program import find_program, mirror
 
@@ -49,13 +55,14 @@ _BASES: dict[str, tuple[str, ...]] = {"engine": (), "python_images": ("python:3.
 _RESOURCES: dict[str, Callable[[], None]] = {
     "engine": _engine,
     "python_images": _python_images,
+    "registry": _registry,
     "cloud": _cloud,
     "gpu": _gpu,
     "server": _always,
     QUIET_MACHINE: _always,
 }
-_SERVICES = ("engine", "python_images", "cloud")
-"""Those that are started or made if they are not there, and stay when the check has ended."""
+_SERVICES = ("engine", "python_images", "registry", "cloud")
+"""Those that are started, made or installed if they are not there, and stay when the check has ended."""
 
 
 def start(wanted: Iterable[str], *, fenced: bool = False) -> None:

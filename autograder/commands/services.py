@@ -107,7 +107,7 @@ def _engine_down(purge: bool) -> dict[str, Any]:
 def _registry_up(say: Callable[[str], None]) -> dict[str, Any]:
     registry = Registry()
     registry.up(say)
-    return {"registry": registry.url, "holds": registry.repositories(), "bytes": registry.bytes()}
+    return {"registry": registry.url, "holds": registry.client.repositories(), "bytes": registry.bytes()}
 
 
 def _registry_down(purge: bool) -> dict[str, Any]:
