@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from autograder.rubric import QUIET_MACHINE
+from labkit.course import Lab
 from labkit.errors import Unavailable, WorkbookError
 
 
@@ -79,7 +80,7 @@ _SERVICES = (*_ENGINES, "registry", "scanners", "cloud")
 """Those that are started, made or installed if they are not there, and stay when the check has ended."""
 
 
-def start(wanted: Iterable[str], *, fenced: bool = False) -> None:
+def start(wanted: Iterable[str], *, fenced: bool = False, labs: Iterable[Lab] = ()) -> None:
     """Start the services among what is wanted, from a process that does not end what it leaves running.
 
     A check's own process ends all that was started in it. What can't be started is said by `require`.
@@ -87,14 +88,16 @@ def start(wanted: Iterable[str], *, fenced: bool = False) -> None:
     Args:
         wanted: Names of resources.
         fenced: What will be checked is not our own: prepare what keeps it apart instead.
+        labs: Whose images will be graded: the builds that most of them begin like are done beforehand.
     """
     services = [resource for resource in _SERVICES if resource in wanted]
     engines = [resource for resource in services if fenced and resource in _ENGINES]
     if engines:
+        from autograder.usual_builds import usual_builds
         from labkit.engines import guarded
 
-        with suppress(WorkbookError):
-            guarded.prepare([base for resource in engines for base in _images_of(resource)])
+        with suppress(WorkbookError), usual_builds(labs) as (usual, key):
+            guarded.prepare([base for resource in engines for base in _images_of(resource)], usual, key=key)
     for resource in services:
         if resource not in engines:
             with suppress(WorkbookError):

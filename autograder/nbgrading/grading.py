@@ -161,7 +161,8 @@ def carry_out(request: Request, journal: Journal, kind: type[Run], *, again: boo
             run.record(each)
         if units and not request.scheduler:
             with run.takes("prepare"):
-                resources.start(job.needs(), fenced=settings.fenced)
+                labs = [lab for lab, _ in job.released.values()]
+                resources.start(job.needs(), fenced=settings.fenced, labs=labs)
         with _workers(place, request.jobs, request.scheduler, run.say) as workers:
             for part in (Part.STATIC, Part.LIVE):
                 with run.takes(f"{part} pass"):
