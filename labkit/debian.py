@@ -72,6 +72,22 @@ GROUPS = {
         purpose="the labs that push images",
         daemons=("docker-registry",),
     ),
+    "kubernetes": Group(
+        packages=(
+            *("golang-1.19-go", "golang-github-modern-go-reflect2-dev", "etcd-server", "containerd", "runc"),
+            *(
+                "containernetworking-plugins",
+                "catatonit",
+                "busybox-static",
+                "conntrack",
+                "iptables",
+                "iproute2",
+            ),
+        ),
+        programs=("etcd", "containerd", "ctr", "runc", "catatonit", "busybox", "conntrack", "iptables", "ip"),
+        purpose="the full Kubernetes that can be built here",
+        daemons=("etcd", "containerd"),
+    ),
     "podman": Group(
         packages=("podman", "runc", "netavark", "aardvark-dns"),
         programs=("podman", "runc"),

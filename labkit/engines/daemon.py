@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import json
 import os
@@ -20,9 +21,16 @@ from filelock import FileLock
 from labkit import debian
 from labkit.engines import host_indexes, machine, places
 from labkit.errors import Unavailable, WorkbookError
+from labkit.isolation import cgroups
+from labkit.isolation.limits import Limits
 
 READY_SECONDS = 60.0
-SUBNETS = ("172.29.87.0/24", "10.187.29.0/24", "192.168.187.0/24")
+SUBNETS = tuple(
+    f"{family}.0/24"
+    for number in range(87, 119)
+    for family in (f"172.29.{number}", f"10.187.{number}", f"192.168.{number + 100}")
+)
+"""One for each engine on this machine."""
 MIRROR = "http://127.0.0.1:5187"
 """Where the loopback registry answers, if it is up: asked first for images of Docker Hub's names."""
 ULIMITS = ("nofile=4096:4096", "nproc=4096:4096")
@@ -31,19 +39,38 @@ ULIMITS = ("nofile=4096:4096", "nproc=4096:4096")
 
 @dataclass(frozen=True)
 class Daemon:
-    """One dockerd and all that is its own.
+    """One dockerd and all that is its own; several run side by side.
 
     Attributes:
         run: The folder of its socket, pid and state.
         data: The folder of its images.
         bridge: The name of its bridge.
         group: The name of its cgroup.
+        limits: What all its containers and builds together may use; None for as much as there is.
     """
 
     run: Path = field(default_factory=lambda: places.running("engine"))
     data: Path = field(default_factory=lambda: places.kept("engine"))
     bridge: str = "mlworkbook0"
     group: str = "ml-workbook"
+    limits: Limits | None = None
+
+    @classmethod
+    def named(cls, name: str, limits: Limits | None = None) -> Daemon:
+        """One more on this machine, beside the labs' own: the same name is the same engine.
+
+        Args:
+            name: Letters, digits and hyphens; short, because a socket's path has at most a hundred letters.
+            limits: See the class.
+        """
+        number = hashlib.sha256(name.encode()).hexdigest()[:8]
+        return cls(
+            run=places.running("engines") / name,
+            data=places.kept("engines") / name,
+            bridge=f"mlwb{number}",
+            group=f"ml-workbook-{name}",
+            limits=limits,
+        )
 
     @property
     def address(self) -> str:
@@ -70,9 +97,11 @@ class Daemon:
         return state
 
     def lock(self) -> FileLock:
-        """Held by whoever starts or stops it."""
+        """Held by whoever starts or stops an engine: they share the machine's packet filter."""
         self.run.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return FileLock(self.run.with_name(f"{self.run.name}.lock"))
+        place = places.running("engines.lock")
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return FileLock(place)
 
     def is_up(self) -> bool:
         """Whether it runs and answers."""
@@ -114,13 +143,32 @@ class Daemon:
         return True
 
     def _start(self) -> None:
+        networks = machine.can_filter()
+        state: dict[str, Any] = {"bridge": networks}
         self.run.mkdir(parents=True, exist_ok=True, mode=0o755)
         self.data.mkdir(parents=True, exist_ok=True)
-        networks = machine.can_filter()
-        state: dict[str, Any] = {"bridge": networks, **machine.forwarding()}
+        machine.note_forwarding()
+        if self.limits is not None:
+            state["bound"] = sorted(cgroups.bind(self.group, self.limits))
         if networks:
             state["subnet"] = self._make_bridge()
         (self.run / "state.json").write_text(json.dumps(state))
+        network = [f"--bridge={self.bridge}"] if networks else ["--bridge=none", "--iptables=false"]
+        command, environment = self._prepare(f"--cgroup-parent=/{self.group}", *network)
+        with self.log.open("wb") as log:
+            subprocess.run(
+                ["setsid", "--fork", *command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                check=True,
+                cwd="/",
+                env=environment,
+            )
+        self._await()
+
+    def _prepare(self, *more: str) -> tuple[list[str], dict[str, str]]:
+        """Write what dockerd reads; gives its command line, with `more` at the end, and its variables."""
         (self.run / "daemon.json").write_text(
             json.dumps(
                 {
@@ -134,28 +182,22 @@ class Daemon:
         if runc is None:
             raise Unavailable("There is no runc here.", next_step="Install Debian's package runc.")
         first = host_indexes.write_runc(self.run / "bin", self.given, runc)
-        host_indexes.hand_in(self.given)
+        self.hand_in()
         command = [
-            *("setsid", "--fork", "dockerd", f"--config-file={self.run / 'daemon.json'}"),
+            *("dockerd", f"--config-file={self.run / 'daemon.json'}"),
             *(f"--data-root={self.data}", f"--exec-root={self.run / 'exec'}"),
             *(f"--pidfile={self.run / 'pid'}", f"--host={self.address}"),
-            *(f"--cgroup-parent=/{self.group}", "--exec-opt=native.cgroupdriver=cgroupfs"),
+            "--exec-opt=native.cgroupdriver=cgroupfs",
             *(f"--default-ulimit={limit}" for limit in ULIMITS),
             *("--shutdown-timeout=3", "--log-level=warn"),
-            *([f"--bridge={self.bridge}"] if networks else ["--bridge=none", "--iptables=false"]),
+            *more,
         ]
         kept = {name: value for name, value in os.environ.items() if not name.startswith("DOCKER_")}
-        with self.log.open("wb") as log:
-            subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                check=True,
-                cwd="/",
-                env={**kept, "PATH": f"{first}:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"},
-            )
-        self._await()
+        return command, {**kept, "PATH": f"{first}:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"}
+
+    def hand_in(self) -> None:
+        """Let the steps of builds use this machine's package indexes, as they are now."""
+        host_indexes.hand_in(self.given)
 
     def _await(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
@@ -218,7 +260,7 @@ class Daemon:
         state = self.state
         if state.get("bridge"):
             machine.remove_chains(bridges, state.get("subnet", ""))
-            machine.restore_forwarding(state)
+            machine.restore_forwarding()
         machine.remove_cgroup(self.group)
         shutil.rmtree(self.run, ignore_errors=True)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from labkit import debian
-from labkit.engines import host_indexes
 from labkit.engines.base import About
 from labkit.engines.daemon import Daemon
 from labkit.engines.docker import DockerEngine
@@ -51,4 +50,4 @@ class EmbeddedEngine(DockerEngine):
 
     def _get_ready(self) -> None:
         self.up()
-        host_indexes.hand_in(self.daemon.given)
+        self.daemon.hand_in()

@@ -13,10 +13,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import psutil
 
+from labkit.engines import places
 from labkit.errors import Unavailable
 from labkit.processes import end as end_processes
 
@@ -86,19 +86,33 @@ def can_filter() -> bool:
     return True
 
 
-def forwarding() -> dict[str, str]:
-    """What dockerd will change of how packets are forwarded, as it is now."""
-    policy = re.search(r"-P FORWARD (\w+)", _iptables("-S", "FORWARD") or "")
-    return {"ip_forward": _FORWARD.read_text().strip(), "policy": policy[1] if policy else "ACCEPT"}
-
-
-def restore_forwarding(before: dict[str, Any]) -> None:
-    """Put that back, unless another dockerd needs it."""
-    if _another_dockerd():
+def note_forwarding() -> None:
+    """Note how packets are forwarded before the first dockerd changes it."""
+    note = _forwarding_note()
+    if _another_dockerd() and note.is_file():
         return
-    _iptables("-P", "FORWARD", str(before.get("policy", "ACCEPT")))
+    policy = re.search(r"-P FORWARD (\w+)", _iptables("-S", "FORWARD") or "")
+    before = {"ip_forward": _FORWARD.read_text().strip(), "policy": policy[1] if policy else "ACCEPT"}
+    note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    note.write_text(json.dumps(before))
+
+
+def restore_forwarding() -> None:
+    """Put that back, unless another dockerd needs it."""
+    note = _forwarding_note()
+    if _another_dockerd() or not note.is_file():
+        return
+    before = json.loads(note.read_text())
+    _iptables("-P", "FORWARD", str(before["policy"]))
     with suppress(OSError):
-        _FORWARD.write_text(f"{before.get('ip_forward', '1')}\n")
+        _FORWARD.write_text(f"{before['ip_forward']}\n")
+    note.unlink()
+
+
+def _forwarding_note() -> Path:
+    """Each network has a note of its own."""
+    network = re.sub(r"\D", "", str(Path("/proc/self/ns/net").readlink()))
+    return places.running(f"forwarding-{network}.json")
 
 
 def remove_chains(bridges: Sequence[str], subnet: str) -> None:
@@ -195,9 +209,9 @@ def remove_cgroup(group: str) -> None:
 
 def mounts_below(*folders: Path) -> list[str]:
     """The mount points in these folders, the innermost first."""
-    places = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     roots = tuple(f"{folder}/" for folder in folders) + tuple(map(str, folders))
-    below = [place for place in places if place in roots or place.startswith(tuple(f"{f}/" for f in folders))]
+    below = [point for point in points if point in roots or point.startswith(tuple(f"{f}/" for f in folders))]
     return sorted(below, key=len, reverse=True)
 
 

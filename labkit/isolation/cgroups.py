@@ -11,6 +11,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,12 +61,16 @@ def places(root: Path = ROOT, own: Path = Path("/proc/self/cgroup")) -> list[Pla
     return found
 
 
+def _unified(root: Path) -> Path:
+    return root / "unified" if (root / "unified").is_dir() else root
+
+
 def _delegated(root: Path, path: str, controller: str) -> Path | None:
     """Version 2: the nearest group around us whose children have the controller.
 
     A group that holds processes can't hand controllers on, so this is rarely our own.
     """
-    top = root / "unified" if (root / "unified").is_dir() else root
+    top = _unified(root)
     group = top / path
     for candidate in (group, *group.parents):
         try:
@@ -97,16 +102,9 @@ class Group:
         started = int(psutil.Process().create_time())
         name = f"workbook-{os.getpid()}-{started}-{next(_numbers)}"
         group = cls()
-        for place in places() if at is None else at:
-            folder = place.folder / name
-            try:
-                folder.mkdir(exist_ok=True)
-                for file, value, needed in _settings(place, limits):
-                    _set(folder / file, value, needed=needed)
-            except OSError:
-                continue  # it does not bind here, and nobody says that it does
-            group.folders[place.controller] = folder
-            group.versions[place.controller] = place.version
+        chosen = places() if at is None else at
+        group.folders = bind(name, limits, chosen)
+        group.versions = {p.controller: p.version for p in chosen if p.controller in group.folders}
         return group
 
     @property
@@ -141,6 +139,38 @@ class Group:
                         break  # the janitor of a later run finds it
                     time.sleep(0.005)
         self.folders.clear()
+
+
+def top_places(root: Path = ROOT) -> list[Place]:
+    """The top of each controller's hierarchy: where what is not below our own group goes."""
+    found = []
+    for controller in _CONTROLLERS:
+        folder, version = (root / controller, 1) if (root / controller).is_dir() else (_unified(root), 2)
+        try:
+            there = version == 1 or controller in (folder / "cgroup.controllers").read_text().split()
+        except OSError:
+            continue
+        if there and os.access(folder, os.W_OK | os.X_OK):
+            if version == 2:
+                with suppress(OSError):  # it is handed on already, or not to us
+                    (folder / "cgroup.subtree_control").write_text(f"+{controller}")
+            found.append(Place(controller, version, folder))
+    return found
+
+
+def bind(name: str, limits: Limits, at: list[Place] | None = None) -> dict[str, Path]:
+    """Make a group of that name with these limits; gives the folder of each controller that binds."""
+    bound = {}
+    for place in top_places() if at is None else at:
+        folder = place.folder / name
+        try:
+            folder.mkdir(exist_ok=True)
+            for file, value, needed in _settings(place, limits):
+                _set(folder / file, value, needed=needed)
+            bound[place.controller] = folder
+        except OSError:
+            continue  # it does not bind here, and nobody says that it does
+    return bound
 
 
 def left_behind(at: list[Place] | None = None) -> Iterator[Path]:

@@ -10,11 +10,9 @@ from typing import Any
 
 import orjson
 
-from labkit.clusters.embedded import custom, definitions, errors, merge
+from labkit.clusters.embedded import admission, custom, definitions, errors, merge
 from labkit.clusters.embedded.addresses import Addresses
-from labkit.clusters.embedded.errors import Cause
 from labkit.clusters.embedded.kinds import rules
-from labkit.clusters.embedded.kinds.base import metadata_causes
 from labkit.clusters.embedded.resources import Resource, Resources, built_in
 from labkit.clusters.embedded.store import Change, Store, Stored
 
@@ -107,7 +105,7 @@ class Api:
         Raises:
             ApiError: It is refused.
         """
-        thing, warnings = self._read(resource, given, strict)
+        thing, warnings = admission.read(resource, given, strict)
         metadata: Object = {**(thing.get("metadata") or {})}
         thing["metadata"] = metadata
         for name in (
@@ -119,7 +117,7 @@ class Api:
             "managedFields",
         ):
             metadata.pop(name, None)
-        self._place(resource, namespace, metadata)
+        admission.place(self.store, resource, namespace, metadata)
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = metadata["generateName"][:58] + suffix()
         metadata["uid"] = str(uuid.uuid4())
@@ -128,7 +126,7 @@ class Api:
             metadata["generation"] = 1
         if "status" in resource.subresources and resource.key not in ("nodes",):
             thing.pop("status", None)
-        self._complete(resource, thing, None)
+        admission.complete(resource, thing, None)
         if self.store.get(resource.key, metadata.get("namespace", ""), metadata.get("name", "")) is not None:
             raise errors.already_exists(resource, metadata["name"])
         if resource.key == "services":
@@ -152,7 +150,7 @@ class Api:
             ApiError: It is refused; 409 if it has changed since the sender read it.
         """
         old = self.get(resource, namespace, name)
-        thing, warnings = self._read(resource, given, strict)
+        thing, warnings = admission.read(resource, given, strict)
         metadata: Object = {**(thing.get("metadata") or {})}
         thing["metadata"] = metadata
         asked = metadata.get("resourceVersion")
@@ -180,7 +178,7 @@ class Api:
                 thing.pop("status", None)
                 if "status" in before:
                     thing["status"] = before["status"]
-            self._complete(resource, thing, before)
+            admission.complete(resource, thing, before)
             if "generation" in before["metadata"] and _desired(thing) != _desired(before):
                 metadata["generation"] = before["metadata"]["generation"] + 1
         thing["metadata"]["resourceVersion"] = str(old.revision)
@@ -300,70 +298,6 @@ class Api:
             if wanted.get(field) and wanted[field] != metadata[field]:
                 why = f"Precondition failed: {words} in precondition: {wanted[field]}, {words} in object meta: {metadata[field]}"
                 raise errors.conflict(resource, metadata["name"], why)
-
-    def _read(self, resource: Resource, given: Object, strict: str) -> tuple[Object, list[str]]:
-        if not isinstance(given, dict):
-            raise errors.bad_request("the body is not an object")
-        version, kind = given.get("apiVersion", resource.api_version), given.get("kind", resource.kind)
-        if (version, kind) != (resource.api_version, resource.kind):
-            asked, wanted = f"{version}, Kind={kind}", f"{resource.api_version}, Kind={resource.kind}"
-            raise errors.bad_request(
-                f"the object provided is unrecognized (must be of type {wanted}): it says {asked}"
-            )
-        given = {"apiVersion": version, "kind": kind, **given}
-        if not isinstance(given.get("metadata", {}), dict):
-            raise errors.bad_request("metadata is not an object")
-        if resource.definition:
-            thing, unknown = definitions.decode(resource.definition, given)
-        else:
-            thing, unknown = custom.decode(resource, given)
-        if unknown and strict == "Strict":
-            raise errors.bad_request(
-                f'{kind} in version "{resource.version}" cannot be handled as a {kind}: '
-                f"strict decoding error: {', '.join(unknown)}"
-            )
-        return thing, unknown if strict == "Warn" else []
-
-    def _place(self, resource: Resource, namespace: str, metadata: Object) -> None:
-        if not resource.namespaced:
-            metadata.pop("namespace", None)
-            return
-        if metadata.setdefault("namespace", namespace) != namespace:
-            raise errors.bad_request(
-                "the namespace of the provided object does not match the namespace sent on the request"
-            )
-        found = self.store.get("namespaces", "", namespace)
-        if found is None:
-            raise errors.not_found(built_in("namespaces"), namespace)
-        if found.object["status"].get("phase") == "Terminating":
-            why = f"unable to create new content in namespace {namespace} because it is being terminated"
-            refused = errors.forbidden(resource, metadata.get("name", ""), why)
-            refused.details["causes"] = [
-                {
-                    "reason": "NamespaceTerminating",
-                    "message": f"namespace {namespace} is being terminated",
-                    "field": "metadata.namespace",
-                }
-            ]
-            raise refused
-
-    def _complete(self, resource: Resource, thing: Object, old: Object | None) -> None:
-        """Fill in what the API fills in, then refuse what is not valid."""
-        found: list[Cause] = list(metadata_causes(thing, rules(resource.key).names))
-        if resource.definition:
-            at = definitions.place(resource.definition)
-            if "spec" in at.schema.get("properties", {}) and resource.key not in ("namespaces", "nodes"):
-                thing.setdefault("spec", {})
-            definitions.give_defaults(at, thing)
-            rules(resource.key).prepare(thing, old)
-            desired = {name: part for name, part in thing.items() if name not in ("metadata", "status")}
-            found += definitions.missing(at, desired, "")
-            found += rules(resource.key).check(thing, old)
-        else:
-            found += custom.causes(resource.schema or {}, thing, "")
-        if found:
-            unique = list({str(cause): cause for cause in found}.values())
-            raise errors.unprocessable(resource, thing["metadata"].get("name", ""), unique)
 
     def _keep(self, resource: Resource, thing: Object, dry_run: bool, old: Stored | None = None) -> Stored:
         metadata = thing["metadata"]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit.engines import choice
+from labkit.engines import choice, places
 from labkit.engines.daemon import Daemon
 from labkit.errors import Unavailable, WorkbookError
 
@@ -48,6 +48,42 @@ print(json.dumps(found))
 """
 
 
+SIDE_BY_SIDE = """
+import dataclasses, json, subprocess, sys
+from pathlib import Path
+from labkit.engines import bases, machine
+from labkit.engines.daemon import Daemon
+from labkit.engines.embedded import EmbeddedEngine
+from labkit.isolation.limits import MIB, Limits
+
+place, tree = Path(sys.argv[1]), Path(sys.argv[2])
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+limits = Limits(memory_bytes=300 * MIB, processes=200, cores=1)
+engines = []
+for name in ("one", "two"):
+    named = Daemon.named(f"test-{name}", limits)
+    daemon = dataclasses.replace(named, run=place / name, data=place / f"d{name}")
+    engines.append(EmbeddedEngine(daemon))
+found = {"up": [engine.up() for engine in engines]}
+found["networks"] = len({engine.daemon.state["subnet"] for engine in engines})
+found["bound"] = engines[0].daemon.state["bound"]
+for engine in engines:
+    engine.load_root(tree, "tiny:1", [])
+greedy = engines[0].run("tiny:1", ["python3", "-c", "x = bytearray(500 << 20)"], memory_mib=None)
+found["greedy"] = greedy.wait(30).exit_code
+serve = ["python3", "-m", "http.server", "8000"]
+with engines[1].run("tiny:1", serve, ports=[8000]) as server:
+    server.wait_for_port(8000)
+    found["down"] = [engines[0].down()]
+    found["left"] = engines[0].daemon.leftovers()
+    server.wait_for_port(8000)
+    found["the other goes on"] = server.state()["Running"]
+found["down"].append(engines[1].down())
+found["left"] += engines[1].daemon.leftovers()
+print(json.dumps(found))
+"""
+
+
 @pytest.fixture
 def place(engine):
     """A short path: a socket's name has at most a hundred letters."""
@@ -77,6 +113,29 @@ def test_it_comes_and_goes_without_a_trace(place, how):
         "left": [],
         "as before": True,
         "run folder": False,
+    }
+
+
+def test_engines_run_side_by_side_each_within_its_limits(place):
+    ran = subprocess.run(
+        [
+            *("unshare", "--net", sys.executable, "-c", SIDE_BY_SIDE),
+            *(str(place), str(places.cache("bases") / "python-3.11-slim-1.tar")),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[3],
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    assert json.loads(ran.stdout) == {
+        "up": [True, True],
+        "networks": 2,
+        "bound": ["cpu", "memory", "pids"],
+        "greedy": 137,
+        "down": [True, True],
+        "left": [],
+        "the other goes on": True,
     }
 
 

@@ -22,7 +22,7 @@ Object = dict[str, Any]
 LABEL = "workbook.agent"
 """The node label that tells agents apart."""
 NAME = "simulated"
-_PREFIX = "simulated.workbook/"
+PREFIX = "simulated.workbook/"
 DEFAULT_NODE = {"cpu": "8", "memory": "32Gi", "ephemeral-storage": "100Gi", "pods": "110"}
 
 
@@ -56,7 +56,7 @@ def node(
 
 def _seconds(pod: Object, name: str, otherwise: float) -> float:
     try:
-        return float((pod["metadata"].get("annotations") or {}).get(f"{_PREFIX}{name}", otherwise))
+        return float((pod["metadata"].get("annotations") or {}).get(f"{PREFIX}{name}", otherwise))
     except ValueError:
         return otherwise
 

@@ -1,0 +1,1 @@
+"""Kubernetes itself, built from Debian's source package, with a node whose pods are containers."""
