@@ -38,6 +38,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         Daemon().down()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say which tests stay together, and put those that have to be alone behind the others."""
     for item in items:

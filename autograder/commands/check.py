@@ -107,8 +107,7 @@ class _Board:
         elif isinstance(event, Started):
             self.doing = self.rubric.check(event.check).title
         elif isinstance(event, Progress):
-            left = f", {event.seconds_left:.0f} s left" if event.seconds_left else ""
-            self.doing = f"{event.message}{left}"
+            self.doing = event.words
         spinner = Spinner("dots", Text(f" {self.doing} ..."))
         self.live.update(Group(_table(self.rubric, self.outcomes), Padding(spinner, (0, 1))))
 
