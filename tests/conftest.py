@@ -1,7 +1,8 @@
 """What all tests share: who runs beside whom, and an engine that the tests started is stopped at the end.
 
-`make test` runs two tests at a time. The tests of a module stay in one process, for what they share; those
-marked `alone` measure time: they come last, one after another, and nothing runs beside them.
+`make test` runs two tests at a time. The tests of a module stay in one process, for what they share; those of
+modules that share nothing go one by one to whoever is free. Tests marked `alone` measure time: nothing runs
+beside them, and they come last.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from labkit.engines.daemon import Daemon
 
 WAS_UP = pytest.StashKey[bool]()
+SHARE_NOTHING = ("tests/test_labs.py", "tests/test_rubrics.py")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -38,14 +41,21 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         Daemon().down()
 
 
-@pytest.hookimpl(tryfirst=True)
+class ByModule(LoadScopeScheduling):
+    """Gives out whole modules, and those tests one by one that share nothing."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return nodeid if module in SHARE_NOTHING else module
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByModule:
+    """How `-n 2` hands out tests, whatever `--dist` says."""
+    return ByModule(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests stay together, and put those that have to be alone behind the others."""
-    for item in items:
-        if item.get_closest_marker("alone"):
-            item.add_marker(pytest.mark.xdist_group("alone"))
-        elif item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    """Put those that have to be alone behind the others."""
     items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
 
 

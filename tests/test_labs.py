@@ -63,10 +63,7 @@ def test_the_notebook_runs_with_the_reference_and_passes_its_checks(lab):
         pytest.skip(f"this machine was too busy to tell: {undecided[0].evidence}")
 
 
-@pytest.mark.parametrize(
-    "lab",
-    [pytest.param(lab, id=lab.id, marks=pytest.mark.xdist_group(f"nbval {lab.id}")) for lab in COURSE.labs],
-)
+@pytest.mark.parametrize("lab", COURSE.labs, ids=lambda lab: lab.id)
 def test_nbval_finds_every_cell_that_needs_no_check_sound(lab, tmp_path):
     """nbval, lax: outputs are stripped, so cells assert what they show; checks have tests of their own."""
     skip_without_what_it_needs(lab)
