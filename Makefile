@@ -37,8 +37,11 @@ scheduler: model sandbox  ## a Dask cluster on this machine, for `workbook grade
 	$(RUN) autograder.nbgrading.cluster
 grade: model sandbox  ## grades what was handed in: make grade ASSIGNMENT=week11_serving
 	$(WORKBOOK) grade $(ASSIGNMENT)
-docs: setup  ## the rendered course and the guides
-	$(RUN) sphinx -b html docs docs/_build/html
+docs: model  ## the site: the course as it was last run, and the guides
+	@$(RUN) labkit.environments docs
+	@$(RUN) autograder.site
+	.environments/docs/bin/jupyter-book build --quiet build/site
+	@echo "The site is build/site/_build/html/index.html"
 notebooks: setup  ## the notebooks, from their sources
 	$(RUN) autograder.notebooks
 lint: setup  ## ruff and mypy
@@ -49,4 +52,4 @@ schemas: setup  ## the embedded cluster's definitions, again: make schemas PROTO
 	@$(PYTHON) -m labkit.environments schemas
 	$(RUN) labkit.clusters.embedded.data $$(ls -d .environments/schemas/lib/python3*/site-packages/kubernetes_validate/kubernetes-json-schema/v1.37.0-local/_definitions.json) $(PROTO)
 clean:  ## what was built; environments and your own work stay
-	rm -rf build docs/_build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache

@@ -96,8 +96,7 @@ def run_checks(
         )
     logs = logs or find_course().build / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    if not fenced:
-        resources.start({resource for spec in specs for resource in spec.needs})
+    resources.start({resource for spec in specs for resource in spec.needs}, fenced=fenced)
     started = datetime.now(UTC)
     outcomes: dict[str, Outcome] = {}
 

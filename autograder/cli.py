@@ -10,14 +10,17 @@ from rich.markup import escape
 
 from autograder.commands import (
     check,
+    cohort,
     course,
     doctor,
     grading,
     lab,
     measure,
+    new_lab,
     progress,
     run,
     services,
+    submit,
     validate,
 )
 from labkit.errors import WorkbookError
@@ -43,6 +46,11 @@ app.command("reset")(lab.reset)
 app.command("run", cls=run.RunCommand)(run.run)
 app.command("course")(course.course)
 app.command("validate")(validate.validate)
+app.command("submit")(submit.submit)
+app.command("roster")(cohort.roster)
+app.command("extend")(cohort.extend)
+app.command("overview")(cohort.overview)
+app.command("new-lab")(new_lab.new_lab)
 for step in (grading.release, grading.collect, grading.grade, grading.feedback, grading.export):
     app.command()(step)
 

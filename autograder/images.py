@@ -14,6 +14,7 @@ from labkit.engines.dockerfile import Base, Dockerfile
 from labkit.errors import WorkFault
 
 BUILD_SECONDS = 100
+DOCKERFILE_BYTES = 64 << 10
 
 
 class Builder:
@@ -56,11 +57,13 @@ def read_dockerfile(folder: Path, name: str = "Dockerfile") -> Dockerfile:
     """The learner's Dockerfile.
 
     Raises:
-        WorkFault: There is none.
+        WorkFault: There is none, it is a link, or longer than anybody writes one.
     """
     path = folder / name
-    if not path.is_file():
+    if not path.is_file() or path.is_symlink():
         raise WorkFault(f"There is no {name}.", next_step="Put it back beside the other files.")
+    if path.stat().st_size > DOCKERFILE_BYTES:
+        raise WorkFault(f"The {name} holds more than {DOCKERFILE_BYTES >> 10} KiB.", next_step="Shorten it.")
     return Dockerfile(path.read_text(errors="replace"))
 
 

@@ -32,9 +32,12 @@ def _python_images() -> None:
     from labkit.engines import bases, connect
 
     engine = connect()
-    for name in ("python:3.11-slim", "python:3.11"):
+    for name in _BASES["python_images"]:
         bases.provide_for(engine, name)
 
+
+_BASES: dict[str, tuple[str, ...]] = {"engine": (), "python_images": ("python:3.11-slim", "python:3.11")}
+"""The bases that come with what concerns images."""
 
 _RESOURCES: dict[str, Callable[[], None]] = {
     "engine": _engine,
@@ -47,13 +50,23 @@ _SERVICES = ("engine", "python_images")
 """Those that are started or made if they are not there, and stay when the check has ended."""
 
 
-def start(wanted: Iterable[str]) -> None:
+def start(wanted: Iterable[str], *, fenced: bool = False) -> None:
     """Start the services among what is wanted, from a process that does not end what it leaves running.
 
     A check's own process ends all that was started in it. What can't be started is said by `require`.
+
+    Args:
+        wanted: Names of resources.
+        fenced: What will be checked is not our own: prepare what keeps it apart instead.
     """
-    for resource in _SERVICES:
-        if resource in wanted:
+    services = [resource for resource in _SERVICES if resource in wanted]
+    if fenced and services:
+        from labkit.engines import guarded
+
+        with suppress(WorkbookError):
+            guarded.prepare([base for resource in services for base in _BASES[resource]])
+    elif not fenced:
+        for resource in services:
             with suppress(WorkbookError):
                 _RESOURCES[resource]()
 
@@ -70,8 +83,8 @@ def require(resource: str, *, fenced: bool = False) -> None:
         KeyError: No resource is called that.
     """
     if fenced and resource in _SERVICES:
-        raise Unavailable(
-            "This check builds and runs what was handed in, and images have no guard yet.",
-            next_step="Look at the Dockerfile, then run `workbook check` on it yourself.",
-        )
-    _RESOURCES[resource]()
+        from labkit.engines import guarded
+
+        guarded.require()
+    else:
+        _RESOURCES[resource]()

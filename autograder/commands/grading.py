@@ -26,9 +26,9 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from autograder.classroom.collecting import collect_work
 from autograder.display import number
 from autograder.nbgrading import Settings, Status, Summary
-from autograder.nbgrading import collect as collect_work
 from autograder.nbgrading import export as export_scores
 from autograder.nbgrading import feedback as make_feedback
 from autograder.nbgrading import grade as grade_work
@@ -77,7 +77,10 @@ def collect(
     assignment: _Assignment,
     source: Annotated[
         Path | None,
-        typer.Option("--from", help="A folder that holds LEARNER/ASSIGNMENT; the exchange by default."),
+        typer.Option(
+            "--from",
+            help="A folder of LEARNER/ASSIGNMENT, or of a learning platform's zips; the exchange by default.",
+        ),
     ] = None,
     as_json: _Json = False,
 ) -> None:
@@ -90,7 +93,7 @@ def collect(
     console.print(
         f"Collected {len(collected.taken)} submissions; {len(collected.unchanged)} were here already."
     )
-    for sentence in collected.refused:
+    for sentence in [*collected.refused, *collected.notes]:
         console.print(f"  {escape(sentence)}")
 
 

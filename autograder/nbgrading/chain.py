@@ -86,12 +86,14 @@ class Collected:
     Attributes:
         taken: Learners whose work is new or newer.
         unchanged: Learners whose work lay there already.
-        refused: One sentence for each folder that could not be taken.
+        refused: One sentence for each folder or zip that could not be taken.
+        notes: One sentence for each thing that is worth knowing of work that was taken.
     """
 
     taken: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def collect(assignment: str, source: Path | None = None, *, course: Course | None = None) -> Collected:
@@ -124,11 +126,12 @@ def collect(assignment: str, source: Path | None = None, *, course: Course | Non
         )
     collected = Collected()
     for folder in found:
-        _take(folder, assignment, folders, collected)
+        take_folder(folder, assignment, folders, collected)
     return collected
 
 
-def _take(folder: Path, assignment: str, folders: Folders, collected: Collected) -> None:
+def take_folder(folder: Path, assignment: str, folders: Folders, collected: Collected) -> None:
+    """Take over one `LEARNER/ASSIGNMENT/` folder; `collected` says afterwards what became of it."""
     learner = folder.parent.name
     if not LEARNER_NAME.fullmatch(learner):
         collected.refused.append(f"The folder {learner!a} was left out: that can't be a learner's name.")

@@ -22,6 +22,7 @@ from pathlib import Path
 import nbformat
 from nbgrader.api import Gradebook
 
+from autograder import resources
 from autograder.nbgrading.files import fingerprint, replace_folder
 from autograder.nbgrading.job import Job, Released, Settings
 from autograder.nbgrading.journal import Found, Journal, one_run_at_a_time
@@ -33,6 +34,7 @@ from autograder.nbgrading.scores import (
     graded_learners,
     open_gradebook,
     require_assignment,
+    write_penalties,
     write_scores,
 )
 from autograder.nbgrading.settings import Folders, nbgrader_config
@@ -126,6 +128,9 @@ def grade(
         )
         for each in found:
             run.record(each)
+        if units and not scheduler:
+            with run.takes("prepare"):
+                resources.start(job.needs(), fenced=settings.fenced)
         with _workers(place, jobs, scheduler, run.say) as workers:
             for part in (Part.STATIC, Part.LIVE):
                 with run.takes(f"{part} pass"):
@@ -196,6 +201,7 @@ class _Run:
             elif self.journal.recorded(learner) == key and (not handed_in or learner in in_gradebook):
                 record = self._recorded(learner)
                 if record is not None:
+                    write_penalties(self.gradebook, record, self.job.config)
                     self.journal.drop(learner)
                     self.kept.append(learner)
                     self._finished(learner, record)

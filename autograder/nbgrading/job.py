@@ -20,7 +20,7 @@ import nbformat
 from nbformat import NotebookNode
 from traitlets.config import Config
 
-from autograder.loading import RUBRICS_VARIABLE, rubric_path
+from autograder.loading import RUBRICS_VARIABLE, load_rubric, rubric_path
 from autograder.nbgrading.files import Limits
 from autograder.nbgrading.runner import NotebookRunner, RunLimits, can_isolate
 from labkit.course import Lab
@@ -98,6 +98,15 @@ class Job:
     def names(self) -> set[str]:
         """The notebooks that belong to the assignment."""
         return set(self.belonging or self.released)
+
+    def needs(self) -> set[str]:
+        """What the checks of its labs need of the machine."""
+        return {
+            need
+            for lab, _ in self.released.values()
+            for spec in load_rubric(lab).checks
+            for need in spec.needs
+        }
 
     def write(self, folder: Path) -> str:
         """Write the folder; gives the fingerprint of what submissions are judged by."""

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DatabaseError
 
 from autograder.nbgrading.pages import outcomes_of
 from autograder.nbgrading.records import LabRecord, Problem, Status, SubmissionRecord
-from autograder.nbgrading.settings import COURSE_ID
+from autograder.nbgrading.settings import COURSE_ID, put_tools_on_path
 from labkit.course import Lab
 from labkit.errors import WorkbookError
 
@@ -34,6 +34,7 @@ def open_gradebook(url: str) -> Iterator[Gradebook]:
     Raises:
         WorkbookError: It is locked, broken or of another version of nbgrader.
     """
+    put_tools_on_path()  # a new gradebook is made with alembic
     try:
         gradebook = Gradebook(url, COURSE_ID)
     except DatabaseError as error:
@@ -154,6 +155,15 @@ def write_scores(
     except BaseException:
         gradebook.db.rollback()
         raise
+
+
+def write_penalties(gradebook: Gradebook, record: SubmissionRecord, config: Any) -> None:
+    """Bring what is taken off for lateness up to the policy, of work that is not graded again."""
+    if not record.late_seconds:
+        return
+    for submitted in gradebook.find_submission(record.assignment, record.learner).notebooks:
+        submitted.late_submission_penalty = _penalty(submitted, record, config)
+    gradebook.db.commit()
 
 
 def _write_notebook(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import nbgrader
 from traitlets.config import Config
 
+from autograder.classroom import late
 from autograder.notebooks import ANSWER_STUB
 from labkit.course import Course
 
@@ -70,6 +71,10 @@ class Folders:
         """The pages that go back to the learner."""
         return self.root / "feedback" / learner / assignment
 
+    def own_word(self, learner: str, assignment: str) -> Path:
+        """What a learner's own copy said of itself when it was handed in."""
+        return self.root / "own_words" / assignment / f"{learner}.json"
+
     @property
     def grading(self) -> Path:
         """What runs of grading leave for each other."""
@@ -82,10 +87,11 @@ class Folders:
 
 def configure(config: Config, repository: Path) -> None:
     """Set nbgrader up for the course in `repository`, in place."""
-    _put_tools_on_path()
+    put_tools_on_path()
     folders = Folders.of(Course(repository))
     folders.root.mkdir(parents=True, exist_ok=True)
     _configure(config, folders)
+    late.configure(config, repository)
 
 
 def _configure(config: Config, folders: Folders) -> None:
@@ -108,7 +114,7 @@ def _configure(config: Config, folders: Folders) -> None:
     config.Autograde.exclude_overwriting = _handed_out(folders.root / "source")
 
 
-def _put_tools_on_path() -> None:
+def put_tools_on_path() -> None:
     """Let nbgrader find `alembic`, which it calls by name, where no environment is activated."""
     if shutil.which("alembic") is None:
         os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])

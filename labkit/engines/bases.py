@@ -85,6 +85,8 @@ def provide(engine: DockerEngine, name: str) -> Image:
         labels = found.config.get("Labels") or {}
         if STAND_IN not in labels or labels.get(RECIPE) == VERSION:
             return found
+    if engine.bases_from is not None:
+        return _brought(engine.bases_from(), engine, name)
     folder = places.cache("bases")
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "making.lock"):
@@ -103,6 +105,19 @@ def provide(engine: DockerEngine, name: str) -> Image:
             )
         image = _make(engine, name, folder)
     return _with_digest(engine, name) or image
+
+
+def _brought(source: Engine, engine: DockerEngine, name: str) -> Image:
+    """The base as another engine has it."""
+    from labkit.engines.docker import DockerEngine
+
+    if not isinstance(source, DockerEngine):
+        raise Unavailable(f"The base image {name} can't be taken over from the engine {source.name}.")
+    provide(source, name)
+    with tempfile.TemporaryFile() as file:
+        source.save(name, file)
+        engine.load(file)
+    return engine.inspect(name)
 
 
 def provide_for(engine: Engine, name: str) -> Image:
@@ -137,7 +152,7 @@ def _make(engine: DockerEngine, name: str, folder: Path) -> Image:
     if recipe.base is None:
         engine.say(f"Making a stand-in for {name} from Debian's packages (once, about half a minute).")
         tree = _tree(recipe, folder / f"{name.replace(':', '-')}-{VERSION}.tar")
-        return engine.load_root(tree, _whole(name), _changes(recipe))
+        return engine.load_root(tree, _whole(name), changes(recipe))
     if not _has(engine, recipe.base):
         _make(engine, recipe.base, folder)
     engine.say(f"Making a stand-in for {name} from {recipe.base} (once).")
@@ -166,7 +181,8 @@ def _labels(recipe: Recipe) -> list[str]:
     return [f'LABEL {STAND_IN}="{recipe.about}"', f'LABEL {RECIPE}="{VERSION}"']
 
 
-def _changes(recipe: Recipe) -> list[str]:
+def changes(recipe: Recipe) -> list[str]:
+    """What the image of a root file system gets beside its files, as instructions of a Dockerfile."""
     return [f"ENV PATH={_PATH}", "ENV LANG=C.UTF-8", 'CMD ["python3"]', *_labels(recipe)]
 
 

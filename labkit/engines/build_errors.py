@@ -22,6 +22,16 @@ _NO_NETWORK = re.compile(
     r"Name or service not known|Failed to establish a new connection|NewConnectionError"
 )
 _NO_SHELL = re.compile(r'(?:exec: "?/bin/sh"?|"/bin/sh": stat /bin/sh|/bin/sh).*(?:no such file|not found)')
+_FRONTEND = re.compile(r"resolve image config for (?:docker-image://)?(?:docker\.io/)?(\S+)")
+_RAN_OUT = {
+    re.compile(r"No space left on device|no space left on device"): "filled the disk that the build has",
+    re.compile(r"[Cc]annot fork|can't start new thread|fork: .*temporarily unavailable|BlockingIOError"): (
+        "started more processes than a build may have"
+    ),
+    re.compile(r"MemoryError|[Cc]annot allocate memory|exit code: 137"): (
+        "took more memory than a build may have"
+    ),
+}
 _LOST = re.compile(
     r"Cannot connect to the Docker daemon|error reading from server: EOF|connection reset|"
     r"transport is closing|did not provide an image ID|"
@@ -47,10 +57,10 @@ def explain(raw: Raw, request: Request) -> WorkbookError:
     out_of_reach = bool(_NO_BASE.search(tail)) or "dial tcp" in tail
     if error := _unreadable(log, raw, request):
         return error
-    if "docker/dockerfile" in log and out_of_reach:
+    if (match := _FRONTEND.search(log)) and out_of_reach:
         return Unavailable(
             "The Dockerfile's first line names a frontend that lies in a registry out of reach.",
-            why="`# syntax=docker/dockerfile:1` makes the builder pull an image of that name.",
+            why=f"`# syntax={match[1][:80]}` makes the builder pull an image of that name.",
             next_step="Take the line out: cache and secret mounts work without it here.",
         )
     if any(words in tail for words in ("cache key", "COPY failed", "checksum of ref", "no items matching")):
@@ -87,6 +97,8 @@ def _unreadable(log: str, raw: Raw, request: Request) -> BuildFault | None:
         return _fault(f"The Dockerfile can't be read: {match[1]} is no instruction.", raw)
     if re.search(r"no instructions|Dockerfile cannot be empty|no FROM statement|no build stage", log):
         return _fault("The Dockerfile holds no instruction yet.", raw, next_step="Begin with FROM.")
+    if "greater than max allowed size" in log or "token too long" in log:
+        return _fault("A line of the Dockerfile is too long: at most 65,535 letters are read.", raw)
     if re.search(r"failed to read dockerfile|Cannot locate specified Dockerfile", log):
         return _fault(f"There is no {request.dockerfile.name} in {request.context.name}.", raw)
     return None
@@ -108,6 +120,9 @@ def _failed_step(match: re.Match[str], raw: Raw) -> BuildFault:
             why=network[:200],
             next_step="Builds here reach the package indexes that this machine reaches, and nothing else.",
         )
+    for pattern, what in _RAN_OUT.items():
+        if pattern.search("\n".join([*said[-20:], f"exit code: {ended[0] if ended else ''}"])):
+            return _fault(f"A step {what}: `{text[:100]}`.", raw, why=(said or [""])[-1][:200])
     errors = [
         line for line in said if re.search(r"\b(error|not found|denied|no such)\b", line, re.IGNORECASE)
     ]

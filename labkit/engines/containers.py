@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import docker.errors
 import docker.models.containers
@@ -16,18 +16,43 @@ import requests.exceptions
 
 from labkit.engines.base import EngineLost, Output
 from labkit.errors import WorkFault
+from labkit.isolation.network import Network
+from labkit.isolation.relay import Relay
 
 _LISTEN = "0A"
 OUTPUT_BYTES = 1 << 20
 
 
-class DockerContainer:
-    """A started container; see `labkit.engines.base.Container`."""
+class Fence(Protocol):
+    """What keeps an engine's containers apart from this machine."""
 
-    def __init__(self, container: docker.models.containers.Container, *, bridge: bool) -> None:
+    @property
+    def network(self) -> Network:
+        """The network that its ports are published in."""
+        ...
+
+    def pid_of(self, container: str) -> int:
+        """A process of a container as this machine numbers it; 0 if there is none."""
+        ...
+
+
+class DockerContainer:
+    """A started container; see `labkit.engines.base.Container`.
+
+    Args:
+        container: The library's.
+        bridge: Whether it has a network of its own.
+        fence: What it is behind, if it is.
+    """
+
+    def __init__(
+        self, container: docker.models.containers.Container, *, bridge: bool, fence: Fence | None = None
+    ) -> None:
         self.id = str(container.id)
         self._container = container
         self._bridge = bridge
+        self._fence = fence
+        self._relays: dict[int, Relay] = {}
 
     def url(self, port: int) -> str:
         """Where a published port answers, `http://127.0.0.1:PORT`."""
@@ -42,7 +67,16 @@ class DockerContainer:
         bound = self._container.ports.get(f"{port}/tcp")
         if not bound:
             raise WorkFault(f"The container's port {port} is not published.", why=self._how_it_ended())
-        return int(bound[0]["HostPort"])
+        published = int(bound[0]["HostPort"])
+        if self._fence is None:
+            return published
+        if published not in self._relays:
+            self._relays[published] = Relay(self._fence.network, published, tcp=True)
+        return self._relays[published].port
+
+    def _pid(self, state: Mapping[str, Any]) -> int:
+        """A process of it as this machine numbers it; 0 if it has none."""
+        return self._fence.pid_of(self.id) if self._fence is not None else int(state.get("Pid") or 0)
 
     def logs(self, lines: int = 50) -> str:
         """The last lines that it printed."""
@@ -62,7 +96,9 @@ class DockerContainer:
         with lost_engine(), _timeout(api, seconds):
             try:
                 created = api.exec_create(self.id, list(command))
-                text: bytes = api.exec_start(created["Id"])
+                text = _first(api.exec_start(created["Id"], stream=True), time.monotonic() + seconds)
+                if text is None:
+                    raise requests.exceptions.ReadTimeout
                 code = int(api.exec_inspect(created["Id"])["ExitCode"])
             except requests.exceptions.ReadTimeout as late:
                 raise WorkFault(
@@ -72,7 +108,7 @@ class DockerContainer:
                 raise WorkFault(
                     f"`{command[0]}` can't be run in the container.", why=_explanation(refused)
                 ) from refused
-        said = text[:OUTPUT_BYTES].decode(errors="replace")
+        said = text.decode(errors="replace")
         if code in (126, 127) and ("executable file not found" in said or "no such file" in said):
             raise WorkFault(f"The image has no {command[0]}.", why="Small bases leave out shell and tools.")
         return Output(code, said)
@@ -101,7 +137,7 @@ class DockerContainer:
             state = self.state()
             if not state.get("Running"):
                 raise WorkFault("The container did not stay up.", why=self._how_it_ended())
-            if self._accepts(port, int(state.get("Pid") or 0)):
+            if self._accepts(port, self._pid(state)):
                 return
             if time.monotonic() > deadline:
                 break
@@ -137,7 +173,7 @@ class DockerContainer:
 
     def listening(self) -> set[tuple[str, int]]:
         """The addresses and TCP ports that something in it listens on, where that can be seen."""
-        return _listening(int(self.state().get("Pid") or 0), self.id) or set()
+        return _listening(self._pid(self.state()), self.id) or set()
 
     def state(self) -> Mapping[str, Any]:
         """What the engine says of it: `Status`, `ExitCode`, `Health` ..."""
@@ -151,6 +187,9 @@ class DockerContainer:
 
     def remove(self) -> None:
         """End and remove it; harmless if it is gone."""
+        for relay in self._relays.values():
+            relay.close()
+        self._relays.clear()
         with suppress(docker.errors.APIError, requests.exceptions.RequestException):
             self._container.remove(force=True, v=True)
 
@@ -188,6 +227,16 @@ def lost_engine() -> Iterator[None]:
         raise EngineLost(
             "The container engine does not answer any more.", next_step="Run `workbook up engine`."
         ) from gone
+
+
+def _first(chunks: Iterator[bytes], deadline: float) -> bytes | None:
+    """The first bytes of what a command prints, once it has ended; None if it has not by then."""
+    kept = b""
+    for chunk in chunks:
+        if time.monotonic() > deadline:
+            return None
+        kept += chunk[: OUTPUT_BYTES - len(kept)]
+    return kept
 
 
 @contextmanager

@@ -202,8 +202,7 @@ class Daemon:
     def _await(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while not self.is_up():
-            ended = (self.run / "pid").exists() and self._process() is None
-            if ended or time.monotonic() > deadline:
+            if self._has_ended() or time.monotonic() > deadline:
                 lines = self.log.read_text(errors="replace").strip().splitlines()
                 self._sweep()
                 raise Unavailable(
@@ -212,6 +211,10 @@ class Daemon:
                     next_step=f"All that it said is in {self.log}.",
                 )
             time.sleep(0.05)
+
+    def _has_ended(self) -> bool:
+        """Whether what was started has ended; while it is about to begin it has no number yet."""
+        return (self.run / "pid").exists() and self._process() is None
 
     def _make_bridge(self) -> str:
         taken = machine.networks()

@@ -8,11 +8,11 @@ import re
 import socket
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import docker
 import docker.errors
@@ -20,12 +20,14 @@ import requests.exceptions
 
 from labkit import debian
 from labkit.engines import bases, building
-from labkit.engines.base import About, Build, BuildFault, EngineLost, Image, Layer, Say
-from labkit.engines.containers import DockerContainer, lost_engine
+from labkit.engines.base import About, Build, BuildFault, Engine, EngineLost, Image, Layer, Say
+from labkit.engines.containers import DockerContainer, Fence, lost_engine
 from labkit.errors import Unavailable, WorkFault
 
 DEFAULT = "unix:///var/run/docker.sock"
 SMALL_FILE = 1 << 20
+IMAGE_BYTES = 12 << 30
+"""What is read of an image; a file of a few bytes on the engine's disk can say that it is larger."""
 
 
 class DockerEngine:
@@ -39,6 +41,10 @@ class DockerEngine:
 
     name = "docker"
     bridge = True
+    fence: Fence | None = None
+    """What keeps it apart from this machine, if anything does."""
+    bases_from: Callable[[], Engine] | None = None
+    """The engine that it takes bases from, where it neither makes nor pulls them itself."""
 
     def __init__(self, address: str | None = None, *, say: debian.Say = debian.say_on_stderr) -> None:
         self.say = say
@@ -198,7 +204,7 @@ class DockerEngine:
                 raise _no_image(image) from error
             except docker.errors.APIError as refused:
                 raise _not_started(refused) from refused
-            container = DockerContainer(made, bridge=self.bridge)
+            container = DockerContainer(made, bridge=self.bridge, fence=self.fence)
             try:
                 made.start()
             except docker.errors.APIError as refused:
@@ -248,12 +254,9 @@ class DockerEngine:
             except docker.errors.ImageNotFound as error:
                 raise _no_image(image) from error
             try:
-                with tempfile.TemporaryFile() as file:
-                    for chunk in made.export():
-                        file.write(chunk)  # type: ignore[arg-type]  # the stubs say text; it is bytes
-                    file.seek(0)
-                    with tarfile.open(fileobj=file) as tree:
-                        return {member.name.removeprefix("./"): member.size for member in tree}
+                stream = Bounded(made.export(), IMAGE_BYTES, image)
+                with tarfile.open(fileobj=stream, mode="r|") as tree:  # type: ignore[call-overload]
+                    return {member.name.removeprefix("./"): member.size for member in tree}
             finally:
                 made.remove(force=True, v=True)
 
@@ -267,15 +270,30 @@ class DockerEngine:
     def saved(self, image: str) -> Iterator[tarfile.TarFile]:
         """The image as `docker save` gives it, in a file that is gone afterwards."""
         with tempfile.TemporaryFile() as file:
-            with lost_engine():
-                try:
-                    for chunk in self._client.api.get_image(image):
-                        file.write(chunk)
-                except docker.errors.ImageNotFound as error:
-                    raise _no_image(image) from error
-            file.seek(0)
+            self.save(image, file)
             with tarfile.open(fileobj=file) as archive:
                 yield archive
+
+    def save(self, image: str, file: IO[bytes]) -> None:
+        """Write an image into a file, as `docker save` does, and go back to the file's beginning."""
+        with lost_engine():
+            try:
+                for chunk in Bounded(self._client.api.get_image(image), IMAGE_BYTES, image):
+                    file.write(chunk)
+            except docker.errors.ImageNotFound as error:
+                raise _no_image(image) from error
+        file.seek(0)
+
+    def load(self, file: IO[bytes]) -> None:
+        """Take over what `save` of another engine wrote.
+
+        Raises:
+            Unavailable: It is no image, or there is no room.
+        """
+        with lost_engine():
+            for event in self._client.api.load_image(file):  # type: ignore[no-untyped-call]
+                if said := event.get("errorDetail", {}).get("message"):
+                    raise Unavailable("An image could not be loaded.", why=f"{said}.")
 
     def load_root(self, tree: Path, tag: str, changes: Sequence[str]) -> Image:
         """Make an image of one layer of a root file system's tar.
@@ -345,6 +363,38 @@ class DockerEngine:
                 return
             except docker.errors.APIError as refused:
                 raise WorkFault(f"{image} was not removed.", why=str(refused.explanation)) from refused
+
+
+class Bounded:
+    """A stream of bytes that is read up to a limit, as an iterator and as a file.
+
+    Raises:
+        WorkFault: There is more of it.
+    """
+
+    def __init__(self, chunks: Iterable[Any], limit: int, name: str) -> None:
+        self._chunks = iter(chunks)
+        self._left = limit
+        self._name = name
+        self._buffer = b""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Its chunks."""
+        for chunk in self._chunks:
+            self._left -= len(chunk)
+            if self._left < 0:
+                raise WorkFault(
+                    f"The image {self._name[:80]} holds more than {IMAGE_BYTES >> 30} GiB.",
+                    next_step="Look for a file that is much larger than it should be.",
+                )
+            yield chunk
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, fewer only at the end."""
+        while len(self._buffer) < size and (chunk := next(iter(self), b"")):
+            self._buffer += chunk
+        taken, self._buffer = self._buffer[:size], self._buffer[size:]
+        return taken
 
 
 def _knock(address: str) -> None:

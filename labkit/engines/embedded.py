@@ -35,13 +35,19 @@ class EmbeddedEngine(DockerEngine):
         """
         started = self.daemon.up(self.say)
         if started:
-            self.__dict__.pop("_client", None)
+            self._hang_up()
         return started
 
     def down(self, *, purge: bool = False) -> bool:
         """Stop it with all that it runs; gives whether there was anything to stop."""
-        self.__dict__.pop("_client", None)
+        self._hang_up()
         return self.daemon.down(purge=purge)
+
+    def _hang_up(self) -> None:
+        """Forget the line to one that has ended."""
+        client = self.__dict__.pop("_client", None)
+        if client is not None:
+            client.close()
 
     def about(self) -> About:
         """What it is."""

@@ -13,7 +13,9 @@ import json
 import os
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from labkit.environments.indexes import Indexes, from_pip
 
@@ -59,12 +61,17 @@ def write_runc(folder: Path, given: Path, runc: str) -> Path:
     return folder
 
 
-def hand_in(folder: Path) -> None:
+def hand_in(folder: Path, *, proxy: str = "") -> None:
     """Lay this machine's indexes and certificates into the folder that steps see as `INSIDE`.
 
     Does nothing if they are what they were.
+
+    Args:
+        folder: Where they are laid.
+        proxy: What steps reach the indexes through, if that is not what this machine uses itself. Those steps
+            are not ours, then: no password for an index is handed on to them.
     """
-    key = _key()
+    key = _key() + proxy
     given = folder / "given.json"
     try:
         if json.loads(given.read_text())["key"] == key:
@@ -73,6 +80,8 @@ def hand_in(folder: Path) -> None:
         pass
     folder.mkdir(parents=True, exist_ok=True)
     indexes = from_pip(Path(sys.executable))
+    if proxy:
+        indexes = _without_passwords(indexes)
     certificates = _certificates(indexes)
     variables, mounts = {}, {INSIDE: str(folder)}
     if certificates is not None:
@@ -84,11 +93,25 @@ def hand_in(folder: Path) -> None:
     _write_pip_configuration(folder / "pip.conf", indexes, [place for place in mounts if place != INSIDE])
     variables["PIP_CONFIG_FILE"] = f"{INSIDE}/pip.conf"
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
-        if value := os.environ.get(name) or os.environ.get(name.lower()):
+        ours = os.environ.get(name) or os.environ.get(name.lower())
+        if value := (proxy if name != "NO_PROXY" else "") if proxy else ours:
             variables[name] = variables[name.lower()] = value
     draft = folder / f"given.json.{os.getpid()}"
     draft.write_text(json.dumps({"key": key, "variables": variables, "mounts": mounts}))
     draft.replace(given)
+
+
+def _without_passwords(indexes: Indexes) -> Indexes:
+    def bare(url: str) -> str:
+        parts = urlsplit(url)
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+    return replace(
+        indexes,
+        index_url=bare(indexes.index_url),
+        extra_index_urls=tuple(map(bare, indexes.extra_index_urls)),
+        find_links=tuple(place if "://" not in place else bare(place) for place in indexes.find_links),
+    )
 
 
 def _key() -> str:

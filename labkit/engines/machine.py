@@ -180,6 +180,8 @@ def _tool(name: str) -> str:
 
 def cgroup_folders(group: str) -> list[Path]:
     """The group's folders, in the unified hierarchy or in each of the older ones."""
+    if not group.strip("/"):
+        raise ValueError("the top group is everybody's")
     candidates = [_CGROUPS / group, *_CGROUPS.glob(f"*/{group}")]
     return [folder for folder in candidates if folder.is_dir()]
 

@@ -1,4 +1,4 @@
-"""Lets a client of this machine ask a server in a network of its own, through a Unix socket.
+"""Lets a client of this machine ask a server in a network of its own, through a Unix socket or a port.
 
 The relay is a process of ours in that network: it takes connections on a socket that it was handed and
 passes their bytes on to a port there. Loads are not measured through it: they are sent from inside.
@@ -27,14 +27,16 @@ class Relay:
     Args:
         network: Where the server is.
         port: Its port there, on 127.0.0.1.
+        tcp: Listen on a free port of 127.0.0.1 here, `port`, instead of the Unix socket `path`.
     """
 
-    def __init__(self, network: Network, port: int) -> None:
+    def __init__(self, network: Network, port: int, *, tcp: bool = False) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix=janitor.prefix("relay"), ignore_cleanup_errors=True)
         self.path = Path(self._folder.name) / "http"
-        with socket.socket(socket.AF_UNIX) as listening:
-            listening.bind(str(self.path))
+        with socket.socket(socket.AF_INET if tcp else socket.AF_UNIX) as listening:
+            listening.bind(("127.0.0.1", 0) if tcp else str(self.path))
             listening.listen(64)
+            self.port = int(listening.getsockname()[1]) if tcp else 0
             handles = (listening.fileno(), network.handle)
             command = [sys.executable, "-I", "-S", "-c", _BOOT, str(handles[0]), str(port)]
             try:

@@ -1,4 +1,4 @@
-"""The process behind a `Relay`: it takes connections on a Unix socket and passes them on to a port."""
+"""The process behind a `Relay`: it takes connections on a socket and passes them on to a port."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ async def _serve(listening: socket.socket, port: int) -> None:
             for end in (writer, to_server):
                 end.close()
 
-    async with await asyncio.start_unix_server(passed_on, sock=listening) as server:
+    serve = asyncio.start_unix_server if listening.family == socket.AF_UNIX else asyncio.start_server
+    async with await serve(passed_on, sock=listening) as server:
         await server.serve_forever()
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+
 import pytest
 
+from autograder import resources
 from autograder.checking import run_checks
 from autograder.loading import load_rubric
 from autograder.nbgrading.runner import can_isolate
 from autograder.validate import answers_of
 from labkit.course import find_course
+from labkit.engines import fenced, machine, places
 from labkit.errors import Unavailable
 from labkit.isolation import isolation
 from labkit.verdicts import Verdict
@@ -41,15 +46,26 @@ def test_without_a_sandbox_nothing_is_run_unfenced_by_mistake(monkeypatch, tmp_p
         isolation.require.cache_clear()
 
 
-def test_what_has_no_guard_is_not_run_for_handed_in_work(tmp_path) -> None:
+def test_an_image_is_built_and_run_behind_its_guard(tmp_path) -> None:
+    """Cheaply: an image without a model, whose server says who it is, and answers no prediction."""
     if not can_isolate():
         pytest.skip("there is no sandbox (apt-get install bubblewrap)")
+    if why := fenced.lacks():
+        pytest.skip(str(why))
     lab = find_course().lab("week09/multistage_builds")
-    rubric = load_rubric(lab)
-    reference = next(answer for answer in answers_of(rubric) if answer.name == "reference")
-    report = run_checks(lab, reference.lay(tmp_path / lab.assignment), fenced=True, logs=tmp_path)
-    unguarded = {spec.name for spec in rubric.checks if "engine" in spec.needs}
-    assert unguarded
-    found = {o.check: o for o in report.outcomes if o.check in unguarded}
-    assert not [o for o in found.values() if o.verdict is Verdict.PASSED]
-    assert any("no guard" in o.evidence for o in found.values()), report
+    work = tmp_path / lab.assignment
+    shutil.copytree(lab.handout, work / lab.name)
+    (work / lab.name / "Dockerfile").write_text(
+        'FROM python:3.11-slim\nCMD ["python3", "-m", "http.server", "8080"]\n'
+    )
+    report = run_checks(lab, work, parts=["answers"], fenced=True, logs=tmp_path)
+    outcome = next(o for o in report.outcomes if o.check == "answers")
+    assert outcome.evidence.startswith("POST /predict answered 501"), outcome
+    assert not list(places.kept("grading").glob(f"images-{os.getpid()}-*"))
+
+
+def test_where_images_have_no_guard_they_are_not_run(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(machine, "lacks", lambda: ("It needs root.", "Become root."))
+    monkeypatch.setattr(resources, "start", lambda wanted, fenced: None)
+    with pytest.raises(Unavailable, match=r"There is no guard for images here\. It needs root\."):
+        resources.require("engine", fenced=True)

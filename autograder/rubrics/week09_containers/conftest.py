@@ -11,7 +11,7 @@ from autograder.fixtures import copy_work
 from autograder.images import Builder
 from autograder.rubric import progress
 from labkit.course import find_course
-from labkit.engines import connect
+from labkit.engines.guarded import engine_for_work
 from labkit.models import models_folder
 
 
@@ -31,7 +31,9 @@ def digits():
 
 @pytest.fixture(scope="session")
 def engine():
-    return connect()
+    """The engine that the learner's images are built and run on; when graded, one of their own."""
+    with engine_for_work() as engine:
+        yield engine
 
 
 @pytest.fixture(scope="session")

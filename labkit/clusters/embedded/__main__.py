@@ -19,7 +19,12 @@ from aiohttp import web
 
 from labkit.clusters.embedded import certificates
 from labkit.clusters.embedded.agents import simulated
+from labkit.clusters.embedded.agents.pretended import PretendedUsage
 from labkit.clusters.embedded.api import Api
+from labkit.clusters.embedded.autoscaling.controller import Autoscalers
+from labkit.clusters.embedded.autoscaling.metrics import Metrics
+from labkit.clusters.embedded.autoscaling.scraping import Scraper
+from labkit.clusters.embedded.autoscaling.served import ServedMetrics
 from labkit.clusters.embedded.controllers.base import Manager
 from labkit.clusters.embedded.controllers.deployments import Deployments
 from labkit.clusters.embedded.controllers.endpoints import Endpoints
@@ -70,7 +75,10 @@ async def serve(folder: Path) -> None:
         api.create(built_in("nodes"), "", simulated.node(FIRST_NODE))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "server.crt", folder / "server.key")
-    runner = web.AppRunner(Server(api, place["token"]).application(), access_log=None, shutdown_timeout=0.5)
+    usage, scraper = PretendedUsage(api), Scraper(api)
+    metrics = Metrics(usage, scraper)
+    server = Server(api, place["token"], ServedMetrics(api, metrics))
+    runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", place["port"], ssl_context=context)
     await site.start()
@@ -79,18 +87,21 @@ async def serve(folder: Path) -> None:
     manager = Manager(
         api,
         [Namespaces(), simulated.SimulatedNodes(), Scheduler(), simulated.SimulatedPods(), ReplicaSets(),
-         Deployments(), Jobs(), Endpoints(), Budgets(), Claims(), Garbage()],
+         Deployments(), Jobs(), Endpoints(), Budgets(), Claims(), Garbage(),
+         Autoscalers(metrics)],
     )  # fmt: skip
     working = asyncio.create_task(manager.run())
+    scraping = asyncio.create_task(scraper.run())
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     write(folder / "kubeconfig", kubeconfig(folder, port, place["token"]))
     write(folder / "pid", str(os.getpid()))
     await asyncio.wait([working, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
-    working.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await working
+    for task in (working, scraping):
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
     await runner.cleanup()
     store.close()
     (folder / "pid").unlink(missing_ok=True)

@@ -45,7 +45,7 @@ class EmbeddedCluster:
     @property
     def capabilities(self) -> Capabilities:
         """What can be done on it."""
-        return Capabilities(Tier.SIMULATED, containers=False, metrics=False, apply_on_server=False)
+        return Capabilities(Tier.SIMULATED, containers=False, metrics=True, apply_on_server=False)
 
     @property
     def process(self) -> psutil.Process | None:

@@ -111,6 +111,8 @@ BUILT_IN = (
 ASKED = (
     Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview",
              "io.k8s.api.authorization.v1.SelfSubjectAccessReview", namespaced=False, verbs=("create",)),
+    Resource("metrics.k8s.io", "v1beta1", "nodes", "NodeMetrics", namespaced=False, verbs=("get", "list")),
+    Resource("metrics.k8s.io", "v1beta1", "pods", "PodMetrics", verbs=("get", "list")),
 )  # fmt: skip
 """What is answered from the state of things and never stored."""
 

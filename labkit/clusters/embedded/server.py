@@ -11,6 +11,7 @@ from aiohttp import web
 
 from labkit.clusters.embedded import discovery, errors, requests, selectors, subresources, tables
 from labkit.clusters.embedded.api import MOST_BYTES, Api, timestamp
+from labkit.clusters.embedded.autoscaling.served import ServedMetrics
 from labkit.clusters.embedded.errors import ApiError
 from labkit.clusters.embedded.requests import Target
 from labkit.clusters.embedded.store import Stored
@@ -27,10 +28,12 @@ class Server:
     Args:
         api: The objects.
         token: What a client must show.
+        metrics: Answers what is asked about metrics.
     """
 
-    def __init__(self, api: Api, token: str) -> None:
+    def __init__(self, api: Api, token: str, metrics: ServedMetrics) -> None:
         self.api = api
+        self.metrics = metrics
         self._expected = f"Bearer {token}".encode()
         self._documents: dict[tuple[str, int], bytes] = {}
 
@@ -77,6 +80,10 @@ class Server:
 
     def _about(self, request: web.Request, path: str) -> web.StreamResponse | None:
         """Discovery and documents; None if the path is about objects."""
+        if (metrics := self.metrics.answer(path, request.query)) is not None:
+            return _json(metrics)
+        if path == "/apis":
+            self.metrics.announce()
         resources, parts = self.api.resources, path.strip("/").split("/")
         if path == "/version":
             return _json(discovery.VERSION)

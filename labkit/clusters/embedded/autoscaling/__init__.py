@@ -1,0 +1,1 @@
+"""Metrics, and HorizontalPodAutoscalers that scale by them."""
