@@ -74,7 +74,7 @@ def jupyter_settings() -> dict[str, str]:
     """Variables by which JupyterLab finds our defaults; what a person has set for themselves goes first.
 
     It asks no website for news or versions, and kernels talk through files of their owner, not through TCP.
-    In its terminals, `workbook` is found.
+    In its terminals, `workbook` is found: they are no login shells, which would set PATH anew.
     """
     theirs = os.environ.get("JUPYTER_CONFIG_PATH", "")
     programs = str(Path(sys.executable).parent)
