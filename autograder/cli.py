@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from autograder.commands import (
+    bundle,
     check,
     cohort,
     course,
@@ -46,6 +47,7 @@ app.command("reset")(lab.reset)
 app.command("run", cls=run.RunCommand)(run.run)
 app.command("course")(course.course)
 app.command("validate")(validate.validate)
+app.command("bundle")(bundle.bundle)
 app.command("submit")(submit.submit)
 app.command("roster")(cohort.roster)
 app.command("extend")(cohort.extend)

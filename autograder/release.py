@@ -28,6 +28,7 @@ from autograder.notebooks import ANSWER_STUB, derive
 from autograder.sources import BEGIN_SOLUTION, END_SOLUTION, Role, read_source
 from labkit.course import Course, Lab
 
+MARKER = "a solution's marker"
 # Shorter lines, and those that only a language's grammar makes, say nothing of where they come from.
 _SHORTEST = 10
 _COMMON = re.compile(
@@ -154,7 +155,7 @@ def _secrets_of(course: Course) -> _Secrets:
     for file in public_files & secrets.files.keys():
         del secrets.files[file]
     for marker in (BEGIN_SOLUTION, END_SOLUTION):
-        secrets.lines[_normal(marker)] = "a solution's marker"
+        secrets.lines[_normal(marker)] = MARKER
     return secrets
 
 

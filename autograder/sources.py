@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 import nbformat
@@ -168,6 +169,15 @@ def read_source(lab: Lab) -> Source:
 
 
 # ---- the header -------------------------------------------------------------------------------------------
+
+
+def read_plain(source: Path) -> nbformat.NotebookNode:
+    """A notebook from MyST Markdown that is no lab: as it stands, with ids that stay the same."""
+    notebook = myst_to_notebook(source.read_text(encoding="utf-8"))
+    for number, cell in enumerate(notebook.cells, start=1):
+        cell["id"] = f"{source.stem.casefold()}-{number}".replace("_", "-")
+    notebook.metadata.pop("jupytext", None)
+    return notebook
 
 
 def _read_header(lab: Lab, text: str) -> _Front:

@@ -22,10 +22,12 @@ from filelock import FileLock, Timeout
 from autograder.files import digest, write_atomically
 from autograder.handouts import handed_out
 from autograder.release import released
+from autograder.sources import read_plain
 from autograder.workplace import Results
 from labkit.course import Course, Lab
 from labkit.errors import WorkbookError
 
+START_PAGE = "START_HERE"
 _VERSION = 1
 _PATIENCE = 30
 
@@ -91,6 +93,8 @@ def make_copy(course: Course, labs: list[Lab] | None = None) -> list[Change]:
             belongs, or another process is making the copy.
     """
     planned = _plan(course.labs if labs is None else labs)
+    if labs is None:
+        planned = _start_page(course) | planned
     with _alone(course):
         return _lay(course, planned)
 
@@ -141,6 +145,15 @@ def _plan(labs: list[Lab]) -> dict[str, _Handout]:
             mode = 0o755 if path.stat().st_mode & 0o100 else 0o644
             planned[f"{lab.assignment}/{lab.name}/{name}"] = _Handout(path.read_bytes(), mode)
     return planned
+
+
+def _start_page(course: Course) -> dict[str, _Handout]:
+    """The notebook that a learner begins with, if the course has one."""
+    source = course.root / "weeks" / f"{START_PAGE}.md"
+    if not source.is_file():
+        return {}
+    text = nbformat.writes(read_plain(source)).rstrip("\n") + "\n"
+    return {f"{START_PAGE}.ipynb": _Handout(text.encode(), 0o644)}
 
 
 def _lay(course: Course, planned: dict[str, _Handout]) -> list[Change]:

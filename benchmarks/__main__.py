@@ -11,6 +11,7 @@ from benchmarks.bounds import wrong_of_ten_thousand
 from benchmarks.grading import against_nbgrader, growing, on_dask
 from benchmarks.lab_verdicts import verdicts
 from benchmarks.load_generator import against_others, holding_a_rate, known_behaviour
+from benchmarks.real_week import real_week
 from benchmarks.sandboxes import step_one
 from benchmarks.table import HEAD, Row
 
@@ -23,7 +24,10 @@ def main() -> None:
     parser.add_argument("--lab-runs", type=int, default=5, help="of lab 11-01's load checks, each way")
     parser.add_argument("--submissions", type=int, default=1000, help="of the growing batch")
     parser.add_argument("--runner", default=ISOLATED_RUNNER, help="runs notebooks in grading, module:name")
-    parser.add_argument("parts", nargs="*", help="rate, others, known, bounds, lab, grading, growing, dask")
+    parser.add_argument("--week", default="week11_serving", help="of the part `week`")
+    parser.add_argument("--learners", type=int, default=30, help="of that week")
+    parser.add_argument("--live", type=int, default=6, help="of them with their live checks")
+    parser.add_argument("parts", nargs="*", help="; all by default")
     asked = parser.parse_args()
     parts: dict[str, Callable[[], Iterable[Row]]] = {
         "sandboxes": lambda: step_one(asked.repetitions),
@@ -32,9 +36,11 @@ def main() -> None:
         "known": lambda: known_behaviour(asked.repetitions),
         "bounds": wrong_of_ten_thousand,
         "lab": lambda: verdicts(asked.lab_runs),
-        "grading": lambda: against_nbgrader(asked.repetitions, asked.runner),
+        "light": lambda: against_nbgrader("light", asked.repetitions, asked.runner),
+        "heavy": lambda: against_nbgrader("heavy", asked.repetitions, asked.runner),
         "growing": lambda: growing(asked.submissions, asked.runner),
         "dask": lambda: on_dask(asked.repetitions, asked.runner),
+        "week": lambda: real_week(asked.week, asked.learners, asked.live),
     }
     unknown = set(asked.parts) - set(parts)
     if unknown:

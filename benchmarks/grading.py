@@ -39,25 +39,23 @@ _ALONE = 3
 """Submissions that otter-grader is given one by one: it takes no batch without Docker."""
 
 
-def against_nbgrader(repetitions: int, runner: str = ISOLATED_RUNNER) -> Iterator[Row]:
+def against_nbgrader(kind: str, repetitions: int, runner: str = ISOLATED_RUNNER) -> Iterator[Row]:
     """Submissions a minute, ours and stock nbgrader's in turn on the same work, and the ratio."""
     name = "sandboxed" if runner == ISOLATED_RUNNER else runner.rpartition(":")[2]
-    for kind, size in SIZES.items():
-        ours, stock, otter = [], [], []
-        with bench_of(kind, size) as bench:
-            for _ in range(repetitions):
-                stock.append(60 * size / stock_seconds(bench))
-                ours.append(60 * size / our_seconds(bench, size, runner))
-                if kind == "light":
-                    otter.append(60 / otter_seconds(Path(bench.stock)))
-        what = f"{kind} ({CELLS[kind]} cells), {size} submissions"
-        yield Row(f"{what}: workbook grade --jobs 2 ({name})", ours, "/min")
-        yield Row(f"{what}: nbgrader autograde", stock, "/min")
-        if otter:
-            yield Row(f"{kind}, one by one: otter run", otter, "/min")
-            yield Row(f"{kind}: ours over otter's", [a / b for a, b in zip(ours, otter, strict=True)], "")
-        ratios = [a / b for a, b in zip(ours, stock, strict=True)]
-        yield Row(f"{kind}: ours over nbgrader's", ratios, "", ">= 10")
+    size = SIZES[kind]
+    ours, stock, otter = [], [], []
+    with bench_of(kind, size) as bench:
+        for _ in range(repetitions):
+            stock.append(60 * size / stock_seconds(bench))
+            ours.append(60 * size / our_seconds(bench, size, runner))
+            otter.append(60 / otter_seconds(bench))
+    what = f"{kind} ({CELLS[kind]} cells), {size} submissions"
+    yield Row(f"{what}: workbook grade --jobs 2 ({name})", ours, "/min")
+    yield Row(f"{what}: nbgrader autograde", stock, "/min")
+    yield Row(f"{kind}, one by one: otter run", otter, "/min")
+    yield Row(f"{kind}: ours over otter's", [a / b for a, b in zip(ours, otter, strict=True)], "")
+    ratios = [a / b for a, b in zip(ours, stock, strict=True)]
+    yield Row(f"{kind}: ours over nbgrader's", ratios, "", ">= 10")
 
 
 def growing(submissions: int, runner: str = ISOLATED_RUNNER) -> Iterator[Row]:
@@ -167,20 +165,19 @@ def our_seconds(bench: Bench, size: int, runner: str, scheduler: str = "") -> fl
     return seconds
 
 
-def otter_seconds(folder: Path) -> float:
-    """How long otter-grader takes for one light submission."""
+def otter_seconds(bench: Bench) -> float:
+    """How long otter-grader takes for one submission."""
     otter = ensure("otter").path / "bin" / "otter"
-    place = folder / "otter"
+    place = bench.stock / "otter"
     if not (place / "autograder.zip").exists():
         (place / "tests").mkdir(parents=True)
-        for name, test in TESTS["light"].items():
+        for name, test in TESTS[bench.kind].items():
             (place / "tests" / f"{name}.py").write_text(otter_test(name, test))
-        (place / LAB).mkdir()
-        nbformat.write(notebook("light", tests=False, solved=True), place / f"{LAB}.ipynb")
-        handed_in = nbformat.read(place / f"{LAB}.ipynb", as_version=4)
-        handed_in.cells = [cell for cell in handed_in.cells if not marks_of(cell).get("grade")]
+        handed_in = notebook(bench.kind, tests=False, solved=True)
+        handed_in.cells = [
+            cell for cell in handed_in.cells if not marks_of(cell).get("grade") and cell.id != "record"
+        ]  # otter runs elsewhere: the cell that writes a file has no place there
         handed_in.cells[0].source = handed_in.cells[0].source.replace("from autograder import check", "")
-        handed_in.cells.pop()  # otter runs elsewhere: the cell that writes a file has no place there
         nbformat.write(handed_in, place / f"{LAB}.ipynb")
         subprocess.run(
             [otter, "generate", "-t", "tests", "-o", "autograder.zip", "--no-environment"],

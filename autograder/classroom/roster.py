@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nbgrader.api import Gradebook
 
-from autograder.nbgrading.grading import LEARNER_NAME
+from autograder.nbgrading.files import LEARNER_NAME
 from labkit.errors import WorkbookError
 
 ID_COLUMNS = ("id", "learner", "username", "student_id")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from labkit.clusters.base import Cluster
 from labkit.clusters.choice import backends, chosen
 from labkit.clusters.embedded.cluster import EmbeddedCluster
 
 
 def up(backend: str, folder: Path | None) -> dict[str, Any]:
     """Start a cluster unless it runs; gives what is printed."""
-    picked = chosen(backend)
-    cluster = EmbeddedCluster(folder) if picked == "embedded" else backends()[picked]()()
+    cluster = _named(backend, folder)
     started = cluster.up()
     return {
         "cluster": cluster.name,
@@ -22,7 +22,13 @@ def up(backend: str, folder: Path | None) -> dict[str, Any]:
     }
 
 
-def down(folder: Path | None, purge: bool) -> dict[str, Any]:
-    """Stop the embedded cluster; gives what is printed."""
-    stopped = EmbeddedCluster(folder).down(purge=purge)
-    return {"cluster": "stopped" if stopped else "was not running", "purged": purge}
+def down(backend: str, folder: Path | None, purge: bool) -> dict[str, Any]:
+    """Stop a cluster that the workbook started; gives what is printed."""
+    cluster = _named(backend, folder)
+    stopped = cluster.down(purge=purge)
+    return {"cluster": f"{cluster.name} {'stopped' if stopped else 'was not running'}", "purged": purge}
+
+
+def _named(backend: str, folder: Path | None) -> Cluster:
+    picked = chosen(backend)
+    return EmbeddedCluster(folder) if picked == "embedded" else backends()[picked]()()

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from autograder.workspace import Change, Done, make_copy
+from autograder.workspace import START_PAGE, Change, Done, make_copy
 from autograder.workspace import reset as reset_lab
 from labkit.course import Course, find_course
 from labkit.errors import WorkbookError
@@ -54,7 +54,7 @@ def reset(
 
 
 def jupyterlab(course: Course, port: int | None = None) -> list[str]:
-    """The command line that opens the learner's copy at its first notebook, on this machine only.
+    """The command line that opens the learner's copy at its first page, on this machine only.
 
     Raises:
         WorkbookError: The course has no lab.
@@ -62,10 +62,12 @@ def jupyterlab(course: Course, port: int | None = None) -> list[str]:
     if not course.labs:
         raise WorkbookError("This course has no lab.", next_step="Change to the workbook's folder.")
     first = course.labs[0]
+    start = f"{START_PAGE}.ipynb"
+    page = start if (course.learn / start).is_file() else f"{first.assignment}/{first.name}.ipynb"
     return [
         *(sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1"),
         f"--ServerApp.root_dir={course.learn}",
-        f"--LabApp.default_url=/lab/tree/{first.assignment}/{first.name}.ipynb",
+        f"--LabApp.default_url=/lab/tree/{page}",
         *([] if port is None else [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]),
     ]
 

@@ -19,6 +19,9 @@ from labkit.engines.embedded import EmbeddedEngine
 from labkit.engines.registry import Registry
 
 Folder = Annotated[Path | None, typer.Option(help="A cluster's state: each folder is one of its own.")]
+Backend = Annotated[
+    str, typer.Option(help="A cluster's: embedded, debian, kind, or kubeconfig for your own.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
 
@@ -40,7 +43,7 @@ class _Handle:
 
 def up(
     service: Annotated[Service, typer.Argument(help="Which one.")],
-    backend: Annotated[str, typer.Option(help="A cluster's: embedded, or kubeconfig for your own.")] = "auto",
+    backend: Backend = "auto",
     folder: Folder = None,
     as_json: AsJson = False,
 ) -> None:
@@ -57,13 +60,14 @@ def up(
 
 def down(
     service: Annotated[Service, typer.Argument(help="Which one.")],
+    backend: Backend = "auto",
     purge: Annotated[bool, typer.Option("--purge", help="Delete its images or objects, too.")] = False,
     folder: Folder = None,
     as_json: AsJson = False,
 ) -> None:
     """Stop a service that the workbook started, with all that it runs; harmless if it does not run."""
     if service is Service.CLUSTER:
-        _print(clusters.down(folder, purge), as_json)
+        _print(clusters.down(backend, folder, purge), as_json)
     else:
         _print(_HANDLES[service].down(purge), as_json)
 

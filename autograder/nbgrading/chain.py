@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from autograder.nbgrading.files import TooMuch, copy_plain, replace_folder
-from autograder.nbgrading.grading import LEARNER_NAME
+from autograder.nbgrading.exchange import LEFT_OUT
+from autograder.nbgrading.files import LEARNER_NAME, copy_plain, replace_folder
 from autograder.nbgrading.records import SubmissionRecord
 from autograder.nbgrading.scores import open_gradebook, require_assignment
 from autograder.nbgrading.settings import Folders, lay_config, nbgrader_api
@@ -142,7 +142,7 @@ def take_folder(folder: Path, assignment: str, folders: Folders, collected: Coll
         prepared = Path(scratch) / assignment
         try:
             copied = copy_plain(folder, prepared)
-        except (TooMuch, WorkbookError) as error:
+        except WorkbookError as error:
             collected.refused.append(f"{learner}: {error}")
             return
         collected.refused += [f"{learner}: {sentence}" for sentence in copied.left_out]
@@ -177,10 +177,12 @@ def _collect_from_exchange(assignment: str, course: Course) -> Collected:
         }
 
     before = present()
-    _require(api.collect(assignment), f"{assignment} could not be collected.")
+    result = api.collect(assignment)
+    _require(result, f"{assignment} could not be collected.")
     after = present()
     taken = [learner for learner in after if before.get(learner) != after[learner]]
-    return Collected(taken=taken, unchanged=[learner for learner in after if learner not in taken])
+    refused = [line.partition(LEFT_OUT)[2] for line in result.get("log", "").splitlines() if LEFT_OUT in line]
+    return Collected(taken, [learner for learner in after if learner not in taken], refused)
 
 
 # ---- feedback and export ---------------------------------------------------------------------------------

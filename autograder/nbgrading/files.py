@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import stat
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ from pathlib import Path
 from labkit.errors import WorkbookError
 
 LEFT_OUT = {".ipynb_checkpoints", "__pycache__", ".git", ".venv", "node_modules", ".pytest_cache"}
+LEARNER_NAME = re.compile(r"[\w@+-][\w.@+-]{0,127}")
+"""What a folder of submissions may be called."""
 _DEEPEST = 24
 
 
@@ -126,11 +129,19 @@ def fingerprint(folder: Path, limits: Limits | None = None) -> str:
             left_files -= 1
             left_bytes -= status.st_size
             if stat.S_ISREG(status.st_mode) and left_bytes >= 0:
-                with path.open("rb") as file:
-                    digest.update(hashlib.file_digest(file, "sha256").digest())
+                digest.update(_hash(path))
             if left_files < 0:
                 return digest.hexdigest()
     return digest.hexdigest()
+
+
+def _hash(path: Path) -> bytes:
+    """The hash of a file; nothing if we may not read it, which is said where it is to be judged."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except PermissionError:
+        return b""
 
 
 def replace_folder(prepared: Path, target: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import re
 import shutil
 import time
 import traceback
@@ -23,7 +22,7 @@ import nbformat
 from nbgrader.api import Gradebook
 
 from autograder import resources
-from autograder.nbgrading.files import fingerprint, replace_folder
+from autograder.nbgrading.files import LEARNER_NAME, fingerprint, replace_folder
 from autograder.nbgrading.job import Job, Released, Settings
 from autograder.nbgrading.journal import Found, Journal, one_run_at_a_time
 from autograder.nbgrading.judging import Part, finish, read_own
@@ -43,7 +42,6 @@ from autograder.nbgrading.workers import LocalWorkers, Returned, Workers
 from labkit.course import Course, find_course
 from labkit.errors import WorkbookError
 
-LEARNER_NAME = re.compile(r"[\w@+-][\w.@+-]{0,127}")
 _NO_PLACE = {errno.ENOSPC: "The disk is full.", errno.EROFS: "The disk can't be written to.",
              errno.EDQUOT: "The quota of the disk is used up."}  # fmt: skip
 

@@ -24,6 +24,7 @@ from autograder.nbgrading.job import Job
 from autograder.nbgrading.records import LabRecord, Problem, Status, SubmissionRecord
 from autograder.nbgrading.submitted import Unreadable, make_harmless, read_submitted, sanitise
 from labkit.course import Lab
+from labkit.errors import WorkbookError
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ class _Preparation:
             return [Problem(status=Status.MISSING, message="Nothing was handed in.")], []
         try:
             copied = copy_plain(source, self.handed_in, self.job.settings.limits)
-        except TooMuch as error:
+        except WorkbookError as error:  # too much, or not to be read
             message = f"What was handed in could not be taken: {error}"
             return [Problem(status=Status.INVALID, message=message)], []
         if not [path for path in copied.files if path.name != "timestamp.txt"]:

@@ -111,6 +111,7 @@ def _configure(config: Config, folders: Folders) -> None:
     # with its checks. Both go the way of `workbook grade` instead.
     config.Autograde.sanitize_preprocessors = ["autograder.nbgrading.handover.KeepAsSubmitted"]
     config.Autograde.autograde_preprocessors = ["autograder.nbgrading.handover.GradeFromOutside"]
+    config.ExchangeFactory.collect = "autograder.nbgrading.exchange.CollectPlainFiles"
     config.Autograde.exclude_overwriting = _handed_out(folders.root / "source")
 
 

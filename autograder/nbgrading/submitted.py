@@ -8,9 +8,9 @@ browser is kept.
 from __future__ import annotations
 
 import base64
-import binascii
 import copy
 import html
+import io
 import json
 import logging
 import re
@@ -20,6 +20,7 @@ from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
+from PIL import Image
 
 from autograder.nbgrading.records import Problem, Status
 from labkit.errors import WorkbookError
@@ -27,11 +28,12 @@ from labkit.errors import WorkbookError
 NOTEBOOK_BYTES = 20_000_000
 OUTPUT_BYTES = 200_000
 IMAGE_BYTES = 2_000_000
+IMAGE_PIXELS = 25_000_000
 _NBFORMAT = 4
 _PLAIN_LINK = r"\s*<?(?:https?://|mailto:|#|[\w./-]+[\s>)])"
 _WORD_JOINER = "\u2060"
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-_IMAGES = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
+_IMAGES = {"image/png": "PNG", "image/jpeg": "JPEG"}
 _KEPT_METADATA = ("deletable", "editable", "tags")
 
 
@@ -215,15 +217,16 @@ def without_tags(text: str) -> str:
 def _harmless_output(output: NotebookNode) -> NotebookNode | None:
     match output.output_type:
         case "stream":
-            return nbformat.v4.new_output("stream", name=output.name, text=_plain(output.text))
+            name = output.name if output.name in ("stdout", "stderr") else "stdout"
+            return nbformat.v4.new_output("stream", name=name, text=_plain(output.text))
         case "error":
             trace = [_plain(line) for line in output.traceback[-30:]]
             return nbformat.v4.new_output(
                 "error", ename=_plain(output.ename), evalue=_plain(output.evalue), traceback=trace
             )
         case "display_data" | "execute_result":
-            data: dict[str, Any] = {
-                kind: value for kind, value in output.data.items() if _is_image(kind, value)
+            data = {
+                kind: image for kind in _IMAGES if (image := _image(kind, output.data.get(kind))) is not None
             }
             if not data and isinstance(output.data.get("text/plain"), str):
                 data["text/plain"] = _plain(output.data["text/plain"])
@@ -237,10 +240,17 @@ def _plain(text: str) -> str:
     return text if len(text) <= OUTPUT_BYTES else f"{text[:OUTPUT_BYTES]}\n[the rest was left out]"
 
 
-def _is_image(kind: str, value: Any) -> bool:
-    if kind not in _IMAGES or not isinstance(value, str) or len(value) > IMAGE_BYTES:
-        return False
+def _image(kind: str, value: Any) -> str | None:
+    """An image as base64 and nothing else; None if it is none, or fills more than a page when unpacked."""
+    if not isinstance(value, str) or len(value) > IMAGE_BYTES:
+        return None
+    encoded = "".join(value.split())
     try:
-        return base64.b64decode(value).startswith(_IMAGES[kind])
-    except (binascii.Error, ValueError):
-        return False
+        content = base64.b64decode(encoded, validate=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # Pillow warns of images that unpack to very much
+            with Image.open(io.BytesIO(content), formats=[_IMAGES[kind]]) as image:
+                width, height = image.size
+    except Exception:  # whatever a forged one brings Pillow to
+        return None
+    return encoded if width * height <= IMAGE_PIXELS else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import html.parser
+import io
 import os
 import re
 import shutil
@@ -18,10 +19,12 @@ import psutil
 import pytest
 from attacks.catalogue import ATTACKS, LOOT, Attack
 from nbgrader.api import Gradebook
+from rich.console import Console
 from tiny_course import ASSIGNMENT, CELLS, lay_course, use_rubrics
 
 import autograder
-from autograder.nbgrading import Settings, Summary, feedback, grade, release
+from autograder.commands.grading import summary_of
+from autograder.nbgrading import Settings, Summary, export, feedback, grade, release
 from autograder.nbgrading.job import ISOLATED_RUNNER
 from autograder.nbgrading.runner import RunLimits, can_isolate
 from autograder.nbgrading.settings import COURSE_ID, Folders
@@ -213,6 +216,7 @@ def test_the_attack_ends_in_a_status_without_points_or_loot(world: World, name: 
     assert not [
         path for path in kept.rglob("*") if path.is_symlink() or not (path.is_file() or path.is_dir())
     ]
+    assert not [path for path in kept.rglob("*") if path.stat().st_mode & 0o7000]
     if record.status != "invalid" and record.status != "missing":
         assert record.labs[0].isolation.startswith("sandbox: ")
 
@@ -277,11 +281,24 @@ class Pages(html.parser.HTMLParser):
             self.found.append(f"script {data[:80]}")
 
 
-@pytest.mark.parametrize("name", ["script_in_outputs", "hostile_metadata", "hostile_markdown"])
-def test_the_pages_run_no_script_of_learners(world: World, name: str) -> None:
-    page = next(page for page in feedback(ASSIGNMENT, course=world.course) if name in page.parts)
-    text = page.read_text()
-    parser = Pages()
-    parser.feed(text)
-    assert parser.found == []
-    assert "\x1b" not in text
+def test_no_feedback_page_runs_script_of_learners(world: World) -> None:
+    pages = {page.parent.parent.name: page for page in feedback(ASSIGNMENT, course=world.course)}
+    assert set(pages) == {*ATTACKS, *HONEST}
+    for name, page in pages.items():
+        text = page.read_text()
+        parser = Pages()
+        parser.feed(text)
+        assert parser.found == [], name
+        assert "\x1b" not in text, name
+
+
+def test_nothing_moves_the_instructor_s_cursor_or_spreadsheet(world: World) -> None:
+    assert world.summary is not None
+    console = Console(file=io.StringIO(), width=200)
+    console.print(summary_of(world.summary))
+    shown = console.file.getvalue()
+    assert "Not graded as usual" in shown
+    exported = export(ASSIGNMENT, course=world.course).read_text()
+    for text in (shown, exported):
+        assert not [char for char in text if not char.isprintable() and char not in "\r\n"]
+    assert not re.search(r"(^|,)\"?[=+@\t]", exported, re.MULTILINE)

@@ -1,15 +1,16 @@
-"""Workloads: what is made of them, and in which order."""
+"""The course's own manifests: the seed's Job and Deployment, and those of the labs' reference answers."""
 
 from __future__ import annotations
 
-import json
+from pathlib import Path
 
 import pytest
 from conformance.manifests import GPU_NODE, MENDED_JOB, MENDED_SERVER
 
-pytestmark = pytest.mark.usefixtures("embedded")
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.usefixtures("embedded")
 def test_a_job_waits_for_a_gpu_and_completes_when_a_node_has_one(kubectl):
     kubectl.apply(MENDED_JOB)
     kubectl("wait", "--for=jsonpath={.status.active}=1", "job/model-training", "--timeout=30s")
@@ -30,6 +31,7 @@ def test_a_job_waits_for_a_gpu_and_completes_when_a_node_has_one(kubectl):
         kubectl("delete", "node", f"gpu-{name}", "--ignore-not-found")
 
 
+@pytest.mark.usefixtures("embedded")
 def test_a_deployment_rolls_out_scales_and_goes_back(kubectl):
     kubectl.apply(MENDED_SERVER)
     kubectl("rollout", "status", "deployment/model-server", "--timeout=30s")
@@ -48,100 +50,7 @@ def test_a_deployment_rolls_out_scales_and_goes_back(kubectl):
     assert history[-4:] == ["2", "<none>", "3", "<none>"]
 
 
-def test_indexed_job(kubectl):
-    kubectl.apply(
-        """
-apiVersion: batch/v1
-kind: Job
-metadata: {name: ranks}
-spec:
-  completions: 3
-  parallelism: 2
-  completionMode: Indexed
-  template:
-    spec: {restartPolicy: Never, containers: [{name: c, image: i:1}]}
-"""
-    )
-    kubectl.until("condition=complete", "job/ranks")
-    assert kubectl.get("job", "ranks")["status"]["completedIndexes"] == "0-2"
-
-
-def test_a_job_that_always_fails_is_given_up(kubectl):
-    kubectl.apply(
-        """
-apiVersion: batch/v1
-kind: Job
-metadata: {name: fails}
-spec:
-  backoffLimit: 0
-  template:
-    metadata: {annotations: {simulated.workbook/exit-code: "3"}}
-    spec: {restartPolicy: Never, containers: [{name: c, image: i:1}]}
-"""
-    )
-    kubectl.until("condition=failed", "job/fails")
-    conditions = kubectl.get("job", "fails")["status"]["conditions"]
-    assert {one["reason"] for one in conditions} == {"BackoffLimitExceeded"}
-
-
-def test_a_finished_job_is_cleaned_up(kubectl):
-    kubectl.apply(
-        """
-apiVersion: batch/v1
-kind: Job
-metadata: {name: brief}
-spec:
-  ttlSecondsAfterFinished: 0
-  template:
-    spec: {restartPolicy: Never, containers: [{name: c, image: i:1}]}
-"""
-    )
-    kubectl("wait", "--for=delete", "job/brief", "--timeout=30s")
-    kubectl("wait", "--for=delete", "pod", "-l", "job-name=brief", "--timeout=30s")
-
-
-def test_services_find_their_pods(kubectl):
-    kubectl.apply(MENDED_SERVER)
-    kubectl("expose", "deployment/model-server", "--port=80", "--target-port=8080")
-    kubectl("rollout", "status", "deployment/model-server", "--timeout=30s")
-    kubectl("wait", "--for=jsonpath={.subsets[0].addresses[2].ip}", "endpoints/model-server", "--timeout=30s")
-    found = kubectl.get("endpoints", "model-server")["subsets"][0]
-    pods = {pod["status"]["podIP"] for pod in kubectl.get("pods")["items"]}
-    assert {one["ip"] for one in found["addresses"]} == pods
-    assert found["ports"] == [{"port": 8080, "protocol": "TCP"}]
-
-
-def test_a_disruption_budget_holds_evictions_back(kubectl):
-    kubectl.apply(MENDED_SERVER)
-    kubectl("create", "pdb", "keep", "--selector=app=model", "--min-available=3")
-    kubectl("rollout", "status", "deployment/model-server", "--timeout=30s")
-    kubectl("wait", "--for=jsonpath={.status.currentHealthy}=3", "pdb/keep", "--timeout=30s")
-    pod = kubectl.get("pods")["items"][0]["metadata"]["name"]
-    body = {
-        "apiVersion": "policy/v1",
-        "kind": "Eviction",
-        "metadata": {"name": pod, "namespace": kubectl.namespace},
-    }
-    path = f"/api/v1/namespaces/{kubectl.namespace}/pods/{pod}/eviction"
-    said = kubectl.refused("create", "--raw", path, "-f", "-", stdin=json.dumps(body))
-    assert "Cannot evict pod as it would violate the pod's disruption budget." in said
-
-
-def test_what_a_deployment_owns_goes_with_it(kubectl):
-    kubectl.apply(MENDED_SERVER)
-    kubectl("rollout", "status", "deployment/model-server", "--timeout=30s")
-    kubectl("delete", "deployment", "model-server", "--cascade=foreground")
-    assert kubectl.get("rs,pods")["items"] == []
-
-
-def test_tables(kubectl):
-    kubectl.apply(MENDED_SERVER)
-    kubectl("rollout", "status", "deployment/model-server", "--timeout=30s")
-    head, row = kubectl("get", "deployment").splitlines()
-    assert head.split() == ["NAME", "READY", "UP-TO-DATE", "AVAILABLE", "AGE"]
-    assert row.split()[:4] == ["model-server", "3/3", "3", "3"]
-
-
+@pytest.mark.usefixtures("embedded")
 def test_what_kubectl_sends_as_protobuf_is_what_it_reads_back(kubectl):
     kubectl("create", "deployment", "web", "--image=web:1", "--replicas=0")
     assert kubectl.get("deployment", "web")["spec"]["replicas"] == 0
@@ -158,3 +67,15 @@ def test_what_kubectl_sends_as_protobuf_is_what_it_reads_back(kubectl):
         "deployment/web",
     )
     assert len(kubectl.get("rs")["items"]) == 2
+
+
+REFERENCES = sorted((REPOSITORY / "autograder/rubrics").glob("week10_*/answers/*/reference/**/*.y*ml"))
+
+
+@pytest.mark.parametrize("path", REFERENCES, ids=lambda path: f"{path.parts[-3]}-{path.name}")
+def test_the_labs_manifests_are_taken(kubectl, path):
+    """As the server takes them, without keeping them."""
+    done = kubectl.run("apply", "--dry-run=server", "-f", str(path))
+    if "no matches for kind" in done.stderr:
+        pytest.skip(done.stderr.strip().splitlines()[-1])
+    assert done.returncode == 0, done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import ssl
 import urllib.error
 import urllib.request
@@ -44,6 +45,9 @@ def start(layout: Layout, members: Members) -> None:
         Unavailable: One of its programs ended, or does not answer.
     """
     credentials.make(layout)
+    if not (layout.kept / "settled").exists():
+        # An etcd that was cut off at its first start waits for members that it never had.
+        shutil.rmtree(layout.kept / "etcd", ignore_errors=True)
     client, peer = (f"http://127.0.0.1:{port}" for port in layout.etcd_ports)
     members.start(
         "etcd",
@@ -79,6 +83,7 @@ def settle(layout: Layout, members: Members) -> None:
         "kube-controller-manager",
         lambda: bool((ask(layout, account) or {}).get("secrets")),
     )
+    (layout.kept / "settled").touch()
 
 
 def _healthy(url: str) -> bool:

@@ -48,7 +48,8 @@ class Members:
         """The running process of that name."""
         try:
             process = psutil.Process(int((self.layout.run / f"{name}.pid").read_text()))
-            line = " ".join(process.cmdline())
+            # A process that is just being started has no command line for a moment.
+            line = " ".join(process.cmdline()) or str(self.layout.kept)
             ours = str(self.layout.kept) in line and process.status() != psutil.STATUS_ZOMBIE
         except (OSError, ValueError, psutil.Error):
             return None

@@ -56,13 +56,20 @@ class Addresses:
             for i, port in enumerate(spec.get("ports") or ()):
                 if "nodePort" not in port:
                     port["nodePort"] = next(number for number in NODE_PORTS if number not in self._ports)
-                elif port["nodePort"] in self._ports:
-                    cause = invalid(
-                        f"spec.ports[{i}].nodePort", port["nodePort"], "provided port is already allocated"
-                    )
+                elif why := self._refusal(port["nodePort"]):
+                    cause = invalid(f"spec.ports[{i}].nodePort", port["nodePort"], why)
                     raise unprocessable(built_in("services"), name, [cause])
                 self._ports.add(port["nodePort"])
         self.take(service)
+
+    def _refusal(self, port: int) -> str:
+        """Why a node port can't be had; empty if it can."""
+        if port in self._ports:
+            return "provided port is already allocated"
+        if port not in NODE_PORTS:
+            ends = f"{NODE_PORTS.start}-{NODE_PORTS.stop - 1}"
+            return f"provided port is not in the valid range. The range of valid ports is {ends}"
+        return ""
 
     def _check(self, name: str, asked: str) -> None:
         try:

@@ -294,10 +294,16 @@ class Api:
 
     def _check_preconditions(self, resource: Resource, old: Stored, wanted: Mapping[str, Any]) -> None:
         metadata = old.object["metadata"]
-        for field, words in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):
+        for field, words, why in (
+            ("uid", "UID", "The object might have been deleted and then recreated"),
+            ("resourceVersion", "ResourceVersion", "The object might have been modified"),
+        ):
             if wanted.get(field) and wanted[field] != metadata[field]:
-                why = f"Precondition failed: {words} in precondition: {wanted[field]}, {words} in object meta: {metadata[field]}"
-                raise errors.conflict(resource, metadata["name"], why)
+                raise errors.precondition(
+                    resource,
+                    metadata["name"],
+                    f"the {words} in the precondition ({wanted[field]}) does not match the {words} in record ({metadata[field]}). {why}",
+                )
 
     def _keep(self, resource: Resource, thing: Object, dry_run: bool, old: Stored | None = None) -> Stored:
         metadata = thing["metadata"]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from labkit.clusters.embedded.errors import Cause, invalid, required, unsupported
+from labkit.clusters.embedded.errors import Cause, invalid, required
 from labkit.clusters.embedded.resources import Resource
 
 Object = dict[str, Any]
@@ -163,7 +163,8 @@ def _list_causes(schema: Object, value: list[Any], path: str) -> Iterator[Cause]
 def _scalar_causes(schema: Object, value: Any, path: str) -> Iterator[Cause]:
     allowed = schema.get("enum")
     if allowed is not None and value not in allowed:
-        yield unsupported(path, value, [str(one) for one in allowed])
+        words = ", ".join(f'"{one}"' for one in allowed)
+        yield Cause("NotSupported", path, f"supported values: {words}", value)
     if isinstance(value, str):
         pattern = schema.get("pattern")
         if pattern is not None and not re.search(pattern, value):

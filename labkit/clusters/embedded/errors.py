@@ -141,6 +141,13 @@ def conflict(resource: Resource, name: str, why: str = MODIFIED) -> ApiError:
     return ApiError(409, "Conflict", message, _details(resource, name))
 
 
+def precondition(resource: Resource, name: str, why: str) -> ApiError:
+    """The object to delete is not the one that was meant."""
+    kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+    message = f'Operation cannot be fulfilled on {kind} "{name}": {why}'
+    return ApiError(409, "Conflict", message, {**_details(resource, name), "kind": resource.kind})
+
+
 def unprocessable(resource: Resource, name: str, causes: Sequence[Cause]) -> ApiError:
     """The object's fields are not valid."""
     words = [str(cause) for cause in causes]

@@ -79,7 +79,11 @@ def by_fields(resource: str, text: str) -> Test | None:
             raise bad_request(f"invalid selector: '{part}'; can't understand '{part}'")
         path, sign, value = match.groups()
         if path not in ("metadata.name", "metadata.namespace", *_FIELDS.get(resource, ())):
-            raise bad_request(f"field label not supported: {path}")
+            if resource in _FIELDS:
+                raise bad_request(f"field label not supported: {path}")
+            raise bad_request(
+                f'"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"'
+            )
         tests.append(_field_test(path.split("."), sign != "!=", value))
     return (lambda thing: all(test(thing) for test in tests)) if tests else None
 

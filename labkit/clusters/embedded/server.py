@@ -19,6 +19,8 @@ from labkit.clusters.embedded.watches import Watch
 
 Object = dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_GIVEN_BACK = ("pods", "services", "serviceaccounts", "persistentvolumeclaims")
+"""A deletion of these answers with the object as it was last, of others with a Status."""
 _OPEN = ("/healthz", "/livez", "/readyz")
 
 
@@ -205,7 +207,7 @@ class Server:
         if not target.name:
             return self._delete_collection(request, target, options)
         stored, gone = self.api.delete(target.resource, target.namespace or "", target.name, options)
-        if not gone:
+        if not gone or target.resource.key in _GIVEN_BACK:
             return self._one(request, target, stored)
         details = {"name": target.name, "group": target.resource.group, "kind": target.resource.plural}
         details = {name: value for name, value in details.items() if value}

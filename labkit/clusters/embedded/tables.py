@@ -314,7 +314,8 @@ def _claim(thing: Object) -> list[Any]:
 def _custom(resource: Resource) -> tuple[list[Column], Row]:
     columns: list[Column] = [("Name", "string", 0)]
     columns += [(one["name"], one["type"], one.get("priority", 0)) for one in resource.columns]
-    has_age = any(one["name"].lower() == "age" for one in resource.columns)
+    # A definition that names columns of its own shows those, and no age unless it says so.
+    named = bool(resource.columns)
 
     def row(thing: Object) -> list[Any]:
         cells: list[Any] = [_name(thing)]
@@ -323,9 +324,9 @@ def _custom(resource: Resource) -> tuple[list[Column], Row]:
             for name in one["jsonPath"].strip(".").split("."):
                 found = found.get(name) if isinstance(found, dict) else None
             cells.append(since(found) if one["type"] == "date" and found else found)
-        return cells if has_age else [*cells, age(thing)]
+        return cells if named else [*cells, age(thing)]
 
-    return columns if has_age else [*columns, ("Age", "string", 0)], row
+    return columns if named else [*columns, ("Age", "string", 0)], row
 
 
 _PLAIN: tuple[list[Column], Row] = (_columns("Name,Age"), lambda thing: [_name(thing), age(thing)])

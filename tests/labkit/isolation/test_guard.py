@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
+import struct
+import zipfile
 from pathlib import Path
 
 import httpx
@@ -159,6 +162,23 @@ def test_model_files_are_read_and_their_code_is_not_run(guard, tmp_path):
         with pytest.raises(WorkFault, match="is no model file"):
             read_tensors(tmp_path / name, guard=guard)
     assert not list(tmp_path.rglob("sang"))
+
+
+def test_a_model_file_that_unpacks_to_very_much_ends_inside(tmp_path):
+    need_sandbox()
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        head = io.BytesIO()
+        np.lib.format.write_array_header_1_0(
+            head, {"descr": "|u1", "fortran_order": False, "shape": (1 << 33,)}
+        )
+        with archive.open("w.npy", "w", force_zip64=True) as file:
+            file.write(head.getvalue())
+            for _ in range(64):
+                file.write(bytes(1 << 20))
+    (tmp_path / "bomb.safetensors").write_bytes(struct.pack("<Q", 1 << 62) + b"{}")
+    for name in ("bomb.npz", "bomb.safetensors"):
+        with pytest.raises(WorkFault, match=r"raised|ended its Python process"):
+            read_tensors(tmp_path / name, guard=Sandboxed())
 
 
 def test_a_process_has_one_guard(folder, tmp_path):

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from labkit.clusters.embedded.api import Api, suffix, timestamp
 from labkit.clusters.embedded.errors import ApiError
 from labkit.clusters.embedded.resources import built_in
+from labkit.clusters.embedded.selectors import labels_of, matches
 from labkit.clusters.embedded.store import Change
 
 Object = dict[str, Any]
@@ -136,6 +137,26 @@ def reference(owner: Object) -> Object:
         "controller": True,
         "blockOwnerDeletion": True,
     }
+
+
+def claim(api: Api, key: str, owner: Object) -> list[Object]:
+    """The objects of a resource that are an owner's: those that it selects and nobody controls become so.
+
+    One that it no longer selects is let go, as pods are when somebody takes them out of service by a label.
+    """
+    selector, found = owner["spec"].get("selector"), []
+    going = "deletionTimestamp" in owner["metadata"]
+    for one in list(api.each(key, owner["metadata"]["namespace"])):
+        holder, fits = owner_of(one), matches(selector, labels_of(one))
+        ours = holder is not None and holder["uid"] == owner["metadata"]["uid"]
+        if going or "deletionTimestamp" in one["metadata"] or ours == fits or (holder and not ours):
+            found += [one] if ours else []
+            continue
+        others = [o for o in one["metadata"].get("ownerReferences") or () if not o.get("controller")]
+        patch = {"metadata": {"ownerReferences": [*others, reference(owner)] if fits else others or None}}
+        changed, _ = api.patch(built_in(key), *key_of(one), patch)
+        found += [changed.object] if fits else []
+    return found
 
 
 def of_owner(change: Change, kind: str, resource: str, child: str) -> list[Key]:

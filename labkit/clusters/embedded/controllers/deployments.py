@@ -13,6 +13,7 @@ import orjson
 from labkit.clusters.embedded.api import Api, moment
 from labkit.clusters.embedded.controllers.base import (
     Key,
+    claim,
     of_owner,
     owned,
     record,
@@ -90,7 +91,7 @@ class Deployments:
         thing = api.find("deployments.apps", namespace, name)
         if thing is None or "deletionTimestamp" in thing["metadata"]:
             return None
-        every = owned(api, "replicasets.apps", thing)
+        every = claim(api, "replicasets.apps", thing)
         template = thing["spec"]["template"]
         new = next((one for one in every if _template_of(one) == template), None)
         paused = thing["spec"].get("paused", False)
@@ -135,11 +136,6 @@ class Deployments:
         number = max(map(_revision, every), default=0) + 1
         selector = orjson.loads(orjson.dumps(spec["selector"]))
         selector.setdefault("matchLabels", {})[HASH] = mark
-        annotations = {
-            k: v
-            for k, v in (thing["metadata"].get("annotations") or {}).items()
-            if not k.startswith("kubectl.")
-        }
         made, _ = api.create(
             built_in("replicasets.apps"),
             namespace,
@@ -147,7 +143,7 @@ class Deployments:
                 "metadata": {
                     "name": f"{thing['metadata']['name']}-{mark}",
                     "labels": dict(template["metadata"]["labels"]),
-                    "annotations": {**annotations, REVISION: str(number)},
+                    "annotations": {**_notes(thing), REVISION: str(number)},
                     "ownerReferences": [reference(thing)],
                 },
                 "spec": {
@@ -166,8 +162,9 @@ class Deployments:
         last = max((_revision(one) for one in every if one is not new), default=0)
         number = max(_revision(new), last + 1)
         change: Object = {}
-        if number != _revision(new):
-            change["metadata"] = {"annotations": {REVISION: str(number)}}
+        wanted = {**_notes(thing), REVISION: str(number)}
+        if not wanted.items() <= (new["metadata"].get("annotations") or {}).items():
+            change["metadata"] = {"annotations": wanted}
         if new["spec"].get("minReadySeconds", 0) != thing["spec"].get("minReadySeconds", 0):
             change["spec"] = {"minReadySeconds": thing["spec"].get("minReadySeconds", 0)}
         if change:
@@ -316,3 +313,11 @@ def _key(thing: Object) -> Key:
 
 def _stored(api: Api, thing: Object) -> Any:
     return api.get(built_in("replicasets.apps"), *_key(thing))
+
+
+def _notes(thing: Object) -> dict[str, str]:
+    """The annotations that a Deployment hands on to its newest ReplicaSet, such as the change's cause."""
+    annotations = (thing["metadata"].get("annotations") or {}).items()
+    return {
+        name: value for name, value in annotations if not name.startswith("kubectl.") and name != REVISION
+    }

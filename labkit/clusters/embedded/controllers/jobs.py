@@ -77,6 +77,7 @@ class Jobs:
             return self._expire(api, job)
         now = datetime.now(UTC)
         suspended = bool(job["spec"].get("suspend"))
+        self._suspend(api, job, status, suspended)
         if not suspended:
             status.setdefault("startTime", timestamp(now))
         self._count(job, status, pods)
@@ -156,26 +157,25 @@ class Jobs:
         message: str,
     ) -> None:
         self._delete(api, job, running)
-        now = timestamp()
         before = "SuccessCriteriaMet" if kind == "Complete" else "FailureTarget"
-        conditions = [one for one in status.get("conditions") or () if one["type"] not in (kind, before)]
         for one in (before, kind):
-            conditions.append(
-                {
-                    "type": one,
-                    "status": "True",
-                    "lastProbeTime": now,
-                    "lastTransitionTime": now,
-                    "reason": reason,
-                    "message": message,
-                }
-            )
-        status["conditions"] = conditions
+            _condition(status, one, "True", reason, message)
         if kind == "Complete":
-            status["completionTime"] = now
+            status["completionTime"] = timestamp()
             record(api, job, "Completed", "Job completed", _SOURCE)
         else:
             record(api, job, reason, message, _SOURCE, "Warning")
+
+    def _suspend(self, api: Api, job: Object, status: Object, suspended: bool) -> None:
+        """Note that a Job was suspended, or goes on; its time begins anew then."""
+        was = any(c["type"] == "Suspended" and c["status"] == "True" for c in status.get("conditions") or ())
+        if suspended and not was:
+            status.pop("startTime", None)
+            _condition(status, "Suspended", "True", "JobSuspended", "Job suspended")
+            record(api, job, "Suspended", "Job suspended", _SOURCE)
+        elif was and not suspended:
+            _condition(status, "Suspended", "False", "JobResumed", "Job resumed")
+            record(api, job, "Resumed", "Job resumed", _SOURCE)
 
     def _fill(
         self, api: Api, job: Object, status: Object, pods: list[Object], running: list[Object], now: datetime
@@ -276,3 +276,13 @@ class Jobs:
         options = {"propagationPolicy": "Background"}
         api.delete(built_in("jobs.batch"), job["metadata"]["namespace"], job["metadata"]["name"], options)
         return None
+
+
+def _condition(status: Object, kind: str, word: str, reason: str, message: str) -> None:
+    """Set one of a Job's conditions, in place."""
+    others = [one for one in status.get("conditions") or () if one["type"] != kind]
+    times = dict.fromkeys(("lastProbeTime", "lastTransitionTime"), timestamp())
+    status["conditions"] = [
+        *others,
+        {"type": kind, "status": word, **times, "reason": reason, "message": message},
+    ]

@@ -10,8 +10,10 @@ from labkit.clusters.embedded.api import Api, moment
 from labkit.clusters.embedded.controllers.base import (
     Key,
     active,
+    claim,
+    key_of,
     of_owner,
-    owned,
+    owner_of,
     pod_from,
     ready,
     ready_since,
@@ -30,7 +32,11 @@ class ReplicaSets:
     """Makes and deletes pods."""
 
     def concerned(self, api: Api, change: Change) -> Iterable[Key]:
-        """ReplicaSets, and those whose pods change."""
+        """ReplicaSets, and those whose pods change; a pod of nobody's concerns those that select it."""
+        if change.resource == "pods" and change.kind != "DELETED" and owner_of(change.now.object) is None:
+            pod = change.now.object
+            sets = api.each("replicasets.apps", pod["metadata"]["namespace"])
+            return [key_of(one) for one in sets if matches(one["spec"].get("selector"), labels_of(pod))]
         return of_owner(change, "ReplicaSet", "replicasets.apps", "pods")
 
     def reconcile(self, api: Api, namespace: str, name: str) -> float | None:
@@ -38,7 +44,7 @@ class ReplicaSets:
         thing = api.find("replicasets.apps", namespace, name)
         if thing is None:
             return None
-        pods = [pod for pod in owned(api, "pods", thing) if active(pod)]
+        pods = [pod for pod in claim(api, "pods", thing) if active(pod)]
         wanted = thing["spec"]["replicas"]
         if "deletionTimestamp" not in thing["metadata"]:
             for _ in range(wanted - len(pods)):

@@ -122,10 +122,10 @@ def metadata_causes(thing: Object, form: str) -> Iterator[Cause]:
                 name,
                 "name is neither a standard finalizer name nor is it fully qualified",
             )
-    for i, owner in enumerate(metadata.get("ownerReferences") or ()):
-        for field in ("apiVersion", "kind", "name", "uid"):
+    for owner in metadata.get("ownerReferences") or ():
+        for field, word in (("apiVersion", "version"), ("kind", "kind"), ("name", "name"), ("uid", "uid")):
             if not owner.get(field):
-                yield invalid(f"metadata.ownerReferences[{i}].{field}", "", "must not be empty")
+                yield invalid(f"metadata.ownerReferences.{field}", "", f"{word} must not be empty")
 
 
 def selector_causes(path: str, selector: Any) -> Iterator[Cause]:

@@ -104,19 +104,37 @@ def spec_causes(spec: Object, path: str) -> Iterator[Cause]:
             yield from name_causes(f"{where}.name", name, "label")
         names.add(str(name))
         yield from _container_causes(container, where, volumes)
+    seen: set[Any] = set()
     for i, volume in enumerate(spec.get("volumes") or ()):
-        if volume.get("name"):
+        if volume.get("name") in seen:
+            yield Cause("Duplicate", f"{path}.volumes[{i}].name", value=volume["name"])
+        elif volume.get("name"):
             yield from name_causes(f"{path}.volumes[{i}].name", volume["name"], "label")
+        seen.add(volume.get("name"))
         if len(volume) > 2:
             yield Cause("Forbidden", f"{path}.volumes[{i}]", "may not specify more than 1 volume type")
     if spec.get("restartPolicy") not in (None, *_RESTART):
         yield unsupported(f"{path}.restartPolicy", spec["restartPolicy"], _RESTART)
     yield from label_causes(f"{path}.nodeSelector", spec.get("nodeSelector"))
+    for i, toleration in enumerate(spec.get("tolerations") or ()):
+        yield from _toleration_causes(toleration, f"{path}.tolerations[{i}]")
     deadline = spec.get("activeDeadlineSeconds")
     if deadline is not None and deadline < 1:
         yield invalid(
             f"{path}.activeDeadlineSeconds", deadline, "must be between 1 and 2147483647, inclusive"
         )
+
+
+def _toleration_causes(toleration: Object, where: str) -> Iterator[Cause]:
+    operator = toleration.get("operator") or "Equal"
+    if operator not in ("Equal", "Exists"):
+        yield unsupported(f"{where}.operator", operator, ("Equal", "Exists"))
+    elif operator == "Exists" and toleration.get("value"):
+        why = "value must be empty when `operator` is 'Exists'"
+        yield invalid(f"{where}.operator", toleration["value"], why)
+    elif operator == "Equal" and not toleration.get("key"):
+        why = 'operator must be Exists when `key` is empty, which means "match all values and all keys"'
+        yield invalid(f"{where}.operator", operator, why)
 
 
 def _container_causes(container: Object, where: str, volumes: set[Any]) -> Iterator[Cause]:

@@ -84,7 +84,7 @@ def _strategy_causes(strategy: Object) -> Iterator[Cause]:
             )
         return
     if kind != "RollingUpdate":
-        yield unsupported(f"{path}.type", kind, ("Recreate", "RollingUpdate"))
+        yield unsupported(path, strategy, ("Recreate", "RollingUpdate"))
         return
     for field in ("maxUnavailable", "maxSurge"):
         value = (rolling or {}).get(field)

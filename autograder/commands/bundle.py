@@ -1,0 +1,39 @@
+"""`workbook bundle`: what a cohort of learners gets, as one zip."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from autograder.classroom.bundle import make_bundle
+from labkit.course import find_course
+
+
+def bundle(
+    to: Annotated[Path | None, typer.Option(help="The zip; build/bundle by default.")] = None,
+    dirty: Annotated[
+        bool, typer.Option("--dirty", help="Take files as they are, although some are not committed.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Write the learners' package: the workbook without answers, solutions and hidden checks."""
+    course = find_course()
+    made = make_bundle(course, to, dirty=dirty)
+    if as_json:
+        typer.echo(json.dumps(asdict(made), indent=1, default=str))
+        return
+    shown = made.path.relative_to(course.root) if made.path.is_relative_to(course.root) else made.path
+    changed = f" and {len(made.changed)} files that are not committed" if made.changed else ""
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(
+        f"[bold]{escape(str(shown))}[/bold]: {made.files} files, {made.bytes / 1e6:.1f} MB, "
+        f"from {made.commit}{changed}."
+    )
+    console.print("It was searched by content: no answer, no solution and no hidden check is in it.")
+    console.print("A learner unpacks it and runs `make lab` in the folder; its README says the rest.")

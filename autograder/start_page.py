@@ -1,0 +1,70 @@
+"""`home()`: in START_HERE, how far each lab is, a link to each, and what comes next."""
+
+from __future__ import annotations
+
+import html
+import re
+from itertools import groupby
+
+from IPython.display import HTML, display
+
+from autograder.commands.progress import Standing, next_step, standings
+from autograder.display import number
+from labkit.course import Course, find_course
+
+_CELL = "text-align:left;padding:.35em .8em;vertical-align:top"
+
+
+def home() -> None:
+    """Show the course's labs with your points, as links, and the next thing to do."""
+    course = find_course()
+    display(HTML(home_html(course, standings(course))))
+
+
+def home_html(course: Course, found: list[Standing]) -> str:
+    """The page as HTML: one table, a row for each lab; what is done is said in words as well.
+
+    Args:
+        course: Whose labs; links lead to the notebooks of the learner's copy.
+        found: How far each lab is.
+    """
+    labs = {lab.id: lab for lab in course.labs}
+    rows = []
+    for assignment, group in groupby(found, key=lambda standing: labs[standing.lab].assignment):
+        for row, standing in enumerate(group):
+            lab = labs[standing.lab]
+            week = f'<th scope="row" style="{_CELL}">{html.escape(_title(assignment))}</th>'
+            rows.append(
+                f"<tr>{week if row == 0 else '<td></td>'}"
+                f'<td style="{_CELL}"><a href="{assignment}/{lab.name}.ipynb">{_name(lab.name)}</a></td>'
+                f'<td style="{_CELL}">{_state(standing)}</td></tr>'
+            )
+    head = "".join(f'<th scope="col" style="{_CELL}">{name}</th>' for name in ("Week", "Lab", "Points"))
+    return (
+        f'<p style="font-size:1.1em"><strong>{html.escape(_next(found))}</strong></p>'
+        f'<table role="table" style="border-collapse:collapse"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table>"
+    )
+
+
+def _title(assignment: str) -> str:
+    """`week11_serving` as people say it."""
+    kind, digits, topic = re.fullmatch(r"([a-z]+)(\d+)_(\w+)", assignment).groups()  # type: ignore[union-attr]
+    return f"{kind.capitalize()} {int(digits)}: {topic.replace('_', ' ')}"
+
+
+def _name(lab: str) -> str:
+    slug = lab[3:].replace("_", " ")
+    return html.escape(slug[:1].upper() + slug[1:])
+
+
+def _state(standing: Standing) -> str:
+    points = f"{number(standing.points)} of {number(standing.maximum)}"
+    if not standing.checked:
+        return f"{points}, not begun"
+    return f"{points}, all passed" if not standing.next_check else points
+
+
+def _next(found: list[Standing]) -> str:
+    """What to do next, without a terminal's commands."""
+    return next_step(found).split(" (workbook ")[0].rstrip(".") + "."
