@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
@@ -108,10 +109,18 @@ def next_step(course: Course, found: list[Standing]) -> str:
     return f"Next: {first.lab}, about {minutes} minutes (learn/{lab.assignment}/{lab.name}.ipynb)"
 
 
+def assignment_title(assignment: str) -> str:
+    """`week11_serving` as people say it: Week 11: serving."""
+    found = re.fullmatch(r"([a-z]+)0*(\d+)_(\w+)", assignment)
+    assert found is not None, assignment
+    return f"{found[1].capitalize()} {found[2]}: {found[3].replace('_', ' ')}"
+
+
 def write_page(page: Path, found: list[Standing], metrics: list[Finding], next_line: str) -> None:
     """The same as a page of its own, readable without colour, in dark and light."""
     weeks = "".join(
-        f"<h2>{html.escape(_week(assignment))}</h2><div class='cards'>{''.join(map(_card, labs))}</div>"
+        f"<h2>{html.escape(assignment_title(assignment))}</h2>"
+        f"<div class='cards'>{''.join(map(_card, labs))}</div>"
         for assignment, labs in groupby(found, key=lambda s: s.assignment)
     )
     page.write_text(
@@ -133,14 +142,6 @@ def _card(s: Standing) -> str:
         f"<meter min='0' max='{s.maximum}' value='{s.points}' aria-label='{html.escape(name)}: {points}'>"
         f"</meter><p>{points}{hints}</p><p>{html.escape(open_words)}</p></section>"
     )
-
-
-def _week(assignment: str) -> str:
-    """`week11_serving` as people say it: Week 11: serving."""
-    number_part, _, words = assignment.partition("_")
-    kind = number_part.rstrip("0123456789")
-    number_of = number_part.removeprefix(kind).lstrip("0")
-    return f"{kind.capitalize()} {number_of}: {words.replace('_', ' ')}"
 
 
 def _reports(course: Course) -> list[Report]:
