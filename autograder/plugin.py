@@ -25,7 +25,7 @@ from autograder.rubric import Evidence, Finding, start_evidence
 from labkit.errors import Unavailable, WorkbookError, WorkFault
 from labkit.isolation import guard
 from labkit.processes import adopt_orphans, end_descendants
-from labkit.verdicts import Judgement, Verdict
+from labkit.verdicts import Judgement, Tier, Verdict
 
 pytest_plugins = ["autograder.fixtures"]
 
@@ -149,7 +149,7 @@ class Runner:
         measured, tier = dict(evidence.measured), evidence.tier
         if isinstance(running.ending, Finding):
             measured.update(running.ending.judgement.measured)
-            tier = running.ending.judgement.tier
+            tier = min(tier, running.ending.judgement.tier, key=list(Tier).index)
         return Outcome(
             check=spec.name,
             title=spec.title,

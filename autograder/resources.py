@@ -36,18 +36,33 @@ def _python_images() -> None:
         bases.provide_for(engine, name)
 
 
+def _registry() -> None:
+    from labkit import debian
+
+    debian.ensure("registry")
+
+
+def _cloud() -> None:
+    from labkit.terraform.program import find_program, mirror
+
+    find_program()
+    mirror()
+
+
 _BASES: dict[str, tuple[str, ...]] = {"engine": (), "python_images": ("python:3.11-slim", "python:3.11")}
 """The bases that come with what concerns images."""
 
 _RESOURCES: dict[str, Callable[[], None]] = {
     "engine": _engine,
     "python_images": _python_images,
+    "registry": _registry,
+    "cloud": _cloud,
     "gpu": _gpu,
     "server": _always,
     QUIET_MACHINE: _always,
 }
-_SERVICES = ("engine", "python_images")
-"""Those that are started or made if they are not there, and stay when the check has ended."""
+_SERVICES = ("engine", "python_images", "registry", "cloud")
+"""Those that are started, made or installed if they are not there, and stay when the check has ended."""
 
 
 def start(wanted: Iterable[str], *, fenced: bool = False) -> None:
@@ -60,13 +75,14 @@ def start(wanted: Iterable[str], *, fenced: bool = False) -> None:
         fenced: What will be checked is not our own: prepare what keeps it apart instead.
     """
     services = [resource for resource in _SERVICES if resource in wanted]
-    if fenced and services:
+    images = [resource for resource in services if fenced and resource in _BASES]
+    if images:
         from labkit.engines import guarded
 
         with suppress(WorkbookError):
-            guarded.prepare([base for resource in services for base in _BASES[resource]])
-    elif not fenced:
-        for resource in services:
+            guarded.prepare([base for resource in images for base in _BASES[resource]])
+    for resource in services:
+        if resource not in images:
             with suppress(WorkbookError):
                 _RESOURCES[resource]()
 
@@ -82,7 +98,7 @@ def require(resource: str, *, fenced: bool = False) -> None:
         Unavailable: It has not, or nothing here keeps apart what would run; the message says what would help.
         KeyError: No resource is called that.
     """
-    if fenced and resource in _SERVICES:
+    if fenced and resource in _BASES:
         from labkit.engines import guarded
 
         guarded.require()

@@ -151,6 +151,11 @@ def not_measured(reason: str) -> None:
     raise Finding(Judgement(Verdict.NOT_MEASURED, reason))
 
 
+def measured_on(tier: Tier) -> None:
+    """Say that what the running check looks at is less real than this machine: an emulated account."""
+    _current.tier = min(_current.tier, tier, key=list(Tier).index)
+
+
 def progress(message: str, seconds_left: float | None = None) -> None:
     """Tell the person who waits what the check is doing, and for how long still."""
     _current.progress(message, seconds_left)

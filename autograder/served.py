@@ -112,7 +112,7 @@ class Served:
             client.stream(method, self.endpoint.url + path, content=body, headers=headers) as response,
         ):
             moved = response.next_request
-            if moved is not None and str(moved.url) == f"{response.url}/":
+            if moved is not None and str(moved.url) == f"{response.url}/" and not path.endswith("/"):
                 return await self._request(asked, method, f"{path}/", body, headers)  # as Prometheus does
             received = b""
             async for chunk in response.aiter_bytes():

@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import sys
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -123,6 +124,7 @@ def examine(root: Path | None = None, machine: debian.Machine | None = None) -> 
             _browser(machine),
             _engine(machine),
             _registry(machine),
+            _cloud(root),
             Part("GPU", "measurements on a GPU", hardware.gpu or "none", Tier.REAL if hardware.gpu else None),
         ],
     )
@@ -238,6 +240,20 @@ def _registry(machine: debian.Machine) -> Part:
     if not lacking:
         return Part("registry", "week 9", "docker-registry on 127.0.0.1, starts by itself")
     return _from_debian("registry", "week 9", "registry", lacking, machine)
+
+
+def _cloud(root: Path) -> Part:
+    what, needed_by = "cloud", "week 12"
+    found = [name for name in ("terraform", "tofu") if shutil.which(name)]
+    library = sys.platform == "linux" and platform.machine() == "x86_64"
+    if not found and not library:
+        return Part(what, needed_by, "-", None, "no terraform here", "put terraform or tofu on PATH")
+    terraform = found[0] if found else "Terraform as a library"
+    if Environment("cloud", root.resolve()).flaw() is not None:
+        command = "python -m labkit.environments cloud"
+        fix = (sys.executable, "-m", "labkit.environments", "cloud")
+        return Part(what, needed_by, "-", None, "the environment cloud is not made yet", command, fix)
+    return Part(what, needed_by, f"AWS emulator, {terraform}", Tier.SIMULATED)
 
 
 def _from_debian(what: str, needed_by: str, group: str, lacking: list[str], machine: debian.Machine) -> Part:

@@ -132,7 +132,7 @@ def grade_and_kill(course: Course, *, kills: int, seed: int, jobs: int = 2) -> K
         code = process.wait()
         process.stdout.close()
         _, alive = psutil.wait_procs(seen, timeout=20)
-        result.survivors += [str(one) for one in alive]
+        result.survivors += [f"{one} {one.cmdline()}" for one in alive if one.is_running()]
         for one in alive:
             one.kill()
         now = _stamps(course)

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from autograder.commands import clusters
+from autograder.commands import clouds, clusters
 from labkit.engines import bases, connect
 from labkit.engines.embedded import EmbeddedEngine
 from labkit.engines.registry import Registry
@@ -31,6 +31,7 @@ class Service(StrEnum):
     ENGINE = "engine"
     REGISTRY = "registry"
     CLUSTER = "cluster"
+    CLOUD = "cloud"
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def _engine_down(purge: bool) -> dict[str, Any]:
 def _registry_up(say: Callable[[str], None]) -> dict[str, Any]:
     registry = Registry()
     registry.up(say)
-    return {"registry": registry.url, "holds": registry.repositories(), "bytes": registry.bytes()}
+    return {"registry": registry.url, "holds": registry.client.repositories(), "bytes": registry.bytes()}
 
 
 def _registry_down(purge: bool) -> dict[str, Any]:
@@ -117,4 +118,5 @@ def _registry_down(purge: bool) -> dict[str, Any]:
 _HANDLES = {
     Service.ENGINE: _Handle(_engine_up, _engine_down),
     Service.REGISTRY: _Handle(_registry_up, _registry_down),
+    Service.CLOUD: _Handle(clouds.up, clouds.down),
 }

@@ -57,7 +57,7 @@ def prepare(
     """
     started = datetime.now(UTC)
     with machine.shared():
-        work = _Preparation(job, learner, place, say)
+        work = Preparation(job, learner, place, say)
         problems, remarks = work.take_over(source)
         submitted, wrong = _submitted_at(source)
         late = max(0.0, (submitted - due).total_seconds()) if submitted and due else 0.0
@@ -117,8 +117,16 @@ def _extra_notebooks(folder: Path, names: set[str]) -> list[str]:
 
 
 @dataclass
-class _Preparation:
-    """The work on one submission: folders of plain files that follow on each other."""
+class Preparation:
+    """The work on one submission: folders of plain files that follow on each other.
+
+    Attributes:
+        job: By what it is judged.
+        learner: Whose work.
+        place: An empty folder.
+        say: Told of each phase.
+        remarks: What was put back, and what was left out.
+    """
 
     job: Job
     learner: str

@@ -1,4 +1,4 @@
-"""A process that grades one submission after another: `python -m autograder.nbgrading.worker PLACE PID`.
+"""A process that grades one submission after another; `workers` starts it with a place and its own pid.
 
 Units of work come in as JSON lines, phases and ends go out as JSON lines; what was found lies in the spool.
 The process loads all that checks use once. It ends with the one that started it (PID), and never runs a

@@ -26,6 +26,12 @@ from labkit.processes import end
 AT_ONCE = 2
 """How many units a worker has before it, so that it never waits for the next."""
 _GRACE_SECONDS = 5.0
+_BOOT = (
+    "import os, runpy, sys; from labkit.processes import die_with_parent; die_with_parent(); "
+    "os.getppid() == int(sys.argv[2]) or os._exit(0); "
+    "runpy.run_module('autograder.nbgrading.worker', run_name='__main__')"
+)
+"""Ties the process to this one before it loads what takes seconds: we may be killed meanwhile."""
 TRIES = 3
 """How often a unit is given out whose worker ends without an answer."""
 
@@ -163,7 +169,7 @@ class LocalWorkers:
         with (Path(self.place.logs) / "workers.log").open("ab") as log:
             process = subprocess.Popen(
                 [
-                    *(sys.executable, "-P", "-m", "autograder.nbgrading.worker"),
+                    *(sys.executable, "-P", "-c", _BOOT),
                     *(self.place.to_json(), str(os.getpid())),
                 ],
                 stdin=subprocess.PIPE,

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
-import re
 import shutil
 import signal
 import socket
 import subprocess
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
@@ -20,15 +19,11 @@ from filelock import FileLock
 
 from labkit import debian
 from labkit.engines import places
-from labkit.errors import Unavailable, WorkFault
+from labkit.engines.registry_client import RegistryClient
+from labkit.errors import Unavailable
 
 PORT = 5187
 READY_SECONDS = 20.0
-INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
-MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-_ACCEPT = ", ".join(
-    [INDEX, MANIFEST, "application/vnd.oci.image.index.v1+json", "application/vnd.oci.image.manifest.v1+json"]
-)
 _CONFIGURATION = """\
 version: 0.1
 log: {{level: warn}}
@@ -41,7 +36,7 @@ http: {{addr: "127.0.0.1:{port}"}}
 
 @dataclass(frozen=True)
 class Registry:
-    """One registry: start it, ask it, stop it.
+    """One registry: start it, stop it, collect its garbage; `client` asks it and pushes to it.
 
     Attributes:
         port: Where it listens, on 127.0.0.1.
@@ -52,6 +47,16 @@ class Registry:
     port: int = PORT
     run: Path = field(default_factory=lambda: places.running("registry"))
     data: Path = field(default_factory=lambda: places.kept("registry"))
+
+    @classmethod
+    def named(cls, name: str) -> Registry:
+        """One more, beside the one that holds the bases: the same name is the same registry."""
+        number = int(hashlib.sha256(name.encode()).hexdigest()[:8], 16)
+        return cls(
+            port=PORT + 1 + number % 500,
+            run=places.running("registries") / name,
+            data=places.kept("registries") / name,
+        )
 
     @property
     def host(self) -> str:
@@ -95,7 +100,7 @@ class Registry:
         if self.is_up():
             return False
         self.run.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with FileLock(self.run.with_name("registry.lock")):
+        with FileLock(self.run.with_name(f"{self.run.name}.lock")):
             if self.is_up():
                 return False
             debian.ensure("registry", say=say)
@@ -174,82 +179,12 @@ class Registry:
                 stubborn.kill()
         shutil.rmtree(self.run, ignore_errors=True)
 
-    # ---- asking -------------------------------------------------------------------------------------------
+    # ---- what it holds ------------------------------------------------------------------------------------
 
-    def repositories(self) -> list[str]:
-        """What was pushed, by name."""
-        return sorted(self._ask("GET", "_catalog?n=1000").json()["repositories"] or [])
-
-    def tags(self, repository: str) -> list[str]:
-        """The tags of a repository; none if there is no such repository."""
-        answer = self._ask("GET", f"{repository}/tags/list", may_lack=True)
-        return sorted(answer.json().get("tags") or []) if answer.status_code == 200 else []
-
-    def digest(self, repository: str, reference: str) -> str:
-        """The digest that a tag (or a digest) names, `sha256:...`.
-
-        Raises:
-            WorkFault: There is none.
-        """
-        answer = self._ask("HEAD", f"{repository}/manifests/{reference}", may_lack=True)
-        if answer.status_code != 200:
-            raise WorkFault(f"The registry has no {repository}:{reference}.")
-        return str(answer.headers["docker-content-digest"])
-
-    def manifest(self, repository: str, reference: str) -> dict[str, Any]:
-        """The manifest or index as it was pushed.
-
-        Raises:
-            WorkFault: There is none.
-        """
-        answer = self._ask("GET", f"{repository}/manifests/{reference}", may_lack=True)
-        if answer.status_code != 200:
-            raise WorkFault(f"The registry has no {repository}:{reference}.")
-        found: dict[str, Any] = answer.json()
-        return found
-
-    def put_index(self, repository: str, tag: str, manifests: dict[str, str]) -> str:
-        """Push an index that names a manifest for each platform; gives its digest.
-
-        Args:
-            repository: Where the manifests were pushed to.
-            tag: The index's tag.
-            manifests: The digest for each platform, `{"linux/arm64": "sha256:..."}`.
-
-        Raises:
-            WorkFault: A digest is not there, or the registry refused.
-        """
-        entries = []
-        for platform, digest in manifests.items():
-            system, _, architecture = platform.partition("/")
-            answer = self._ask("GET", f"{repository}/manifests/{digest}", may_lack=True)
-            if answer.status_code != 200:
-                raise WorkFault(f"The registry has no {repository}@{digest}.", next_step="Push it first.")
-            entries.append(
-                {
-                    "mediaType": answer.headers["content-type"],
-                    "size": len(answer.content),
-                    "digest": digest,
-                    "platform": {"os": system, "architecture": architecture},
-                }
-            )
-        body = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}).encode()
-        answer = self._ask(
-            "PUT", f"{repository}/manifests/{tag}", content=body, headers={"Content-Type": INDEX}
-        )
-        return str(answer.headers["docker-content-digest"])
-
-    def delete(self, repository: str, digest: str) -> None:
-        """Delete a manifest by its digest; its layers stay until they are collected.
-
-        Raises:
-            WorkFault: There is none, or it is named by a tag instead of a digest.
-        """
-        if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
-            raise WorkFault(f"{digest} is no digest.", next_step="A registry deletes by digest only.")
-        answer = self._ask("DELETE", f"{repository}/manifests/{digest}", may_lack=True)
-        if answer.status_code != 202:
-            raise WorkFault(f"The registry has no {repository}@{digest}.")
+    @cached_property
+    def client(self) -> RegistryClient:
+        """Asks it and pushes to it."""
+        return RegistryClient(self.url)
 
     def bytes(self) -> int:
         """What lies on disk."""
@@ -283,17 +218,3 @@ class Registry:
         if ran.returncode:
             raise Unavailable("The registry's garbage was not collected.", why=ran.stderr.strip()[-200:])
         return before - self.bytes()
-
-    def _ask(self, method: str, path: str, *, may_lack: bool = False, **more: Any) -> httpx.Response:
-        headers = {"Accept": _ACCEPT, **more.pop("headers", {})}
-        try:
-            answer = httpx.request(
-                method, f"{self.url}/v2/{path}", headers=headers, timeout=30, trust_env=False, **more
-            )
-        except httpx.HTTPError as error:
-            raise Unavailable(
-                f"The registry at {self.host} does not answer.", next_step="Run `workbook up registry`."
-            ) from error
-        if answer.is_error and not (may_lack and answer.status_code in (404, 405)):
-            raise WorkFault(f"The registry answered {answer.status_code}.", why=answer.text[:200])
-        return answer

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,9 +16,11 @@ import pytest
 from batch import hand_in, lay_batch, lines_of
 from tiny_course import ASSIGNMENT, CELLS, FILES, lay_course, use_rubrics
 
-from autograder.nbgrading import Status, grade, release
-from autograder.nbgrading.grading import Done
-from autograder.nbgrading.preparing import Phase
+from autograder.nbgrading import Settings, Status, grade, release
+from autograder.nbgrading.files import fingerprint
+from autograder.nbgrading.grading import Done, read_release
+from autograder.nbgrading.job import Job
+from autograder.nbgrading.preparing import Phase, Preparation
 from autograder.nbgrading.settings import Folders
 from labkit.course import Course
 from labkit.errors import WorkbookError
@@ -93,6 +96,33 @@ def test_100_mb_printed_are_cut_off(tmp_path: Path) -> None:
     shown = folders.autograded("ada", ASSIGNMENT) / f"{CELLS}.ipynb"
     assert shown.stat().st_size < 3_000_000
     assert any(said in shown.read_text() for said in ("the rest was dropped", "the rest was left out"))
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_a_file_that_may_not_be_read_is_invalid_and_named(course: Course) -> None:
+    job = Job(ASSIGNMENT, read_release(course, ASSIGNMENT), Settings())
+    with tempfile.TemporaryDirectory() as public:
+        Path(public).chmod(0o777)
+        source, place = Path(public) / "closed", Path(public) / "place"
+        shutil.copytree(hand_in(course, "closed", RIGHT), source)
+        (source / FILES / "answer.txt").chmod(0)
+        with as_nobody():
+            place.mkdir()
+            assert fingerprint(source)
+            problems, _ = Preparation(job, "closed", place, lambda phase: None).take_over(source)
+    (problem,) = problems
+    assert problem.status is Status.INVALID
+    assert "answer.txt can't be read" in problem.message
 
 
 # ---- the gradebook ---------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The cluster that the scenarios run on, and the two ways in which they speak with it.
 
-By default an embedded one. CONFORMANCE_CLUSTER names another backend (`debian`), CONFORMANCE_KUBECONFIG any
+By default an embedded one. CONFORMANCE_CLUSTER names another (`debian`, or `containers`, the
+embedded one with its pods as containers), CONFORMANCE_KUBECONFIG any
 cluster at all; CONFORMANCE_IMAGE is an image with a shell that its nodes can have (busybox:1.36 by default).
 """
 
@@ -149,8 +150,23 @@ def cluster(tmp_path_factory):
         images.pack_busybox(archive, NODE_IMAGE)
         node.import_image(real.layout, archive)
         yield Cluster(real.kubeconfig, NODE_IMAGE, simulated=False)
+    elif os.environ.get("CONFORMANCE_CLUSTER") == "containers":
+        from labkit.clusters.debian import images
+
+        local = EmbeddedCluster(tmp_path_factory.mktemp("conformance") / "cluster")
+        local.up()
+        archive = tmp_path_factory.mktemp("image") / "conformance.tar"
+        images.pack_busybox(archive, NODE_IMAGE)
+        subprocess.run(
+            ["docker", "load", "-i", archive],
+            env={**os.environ, "DOCKER_HOST": str(local.engine)},
+            check=True,
+            capture_output=True,
+        )
+        yield Cluster(local.kubeconfig, NODE_IMAGE, simulated=False)
+        local.down(purge=True)
     else:
-        small = EmbeddedCluster(tmp_path_factory.mktemp("conformance") / "cluster")
+        small = EmbeddedCluster(tmp_path_factory.mktemp("conformance") / "cluster", containers=False)
         small.up()
         yield Cluster(small.kubeconfig, NODE_IMAGE, simulated=True)
         small.down(purge=True)

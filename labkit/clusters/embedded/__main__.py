@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import json
 import logging
 import os
 import secrets
 import signal
 import ssl
 from pathlib import Path
-from typing import Any
 
 import yaml
 from aiohttp import web
 
-from labkit.clusters.embedded import certificates
-from labkit.clusters.embedded.agents import simulated
+from labkit.clusters.embedded import certificates, state
+from labkit.clusters.embedded.agents import container, simulated
 from labkit.clusters.embedded.agents.pretended import PretendedUsage
 from labkit.clusters.embedded.api import Api
 from labkit.clusters.embedded.autoscaling.controller import Autoscalers
@@ -31,12 +28,16 @@ from labkit.clusters.embedded.controllers.endpoints import Endpoints
 from labkit.clusters.embedded.controllers.housekeeping import Budgets, Claims, Garbage, Namespaces
 from labkit.clusters.embedded.controllers.jobs import Jobs
 from labkit.clusters.embedded.controllers.replicasets import ReplicaSets
+from labkit.clusters.embedded.local import LocalNode
 from labkit.clusters.embedded.resources import built_in
 from labkit.clusters.embedded.scheduler.scheduler import Scheduler
 from labkit.clusters.embedded.server import Server
 from labkit.clusters.embedded.store import Store
+from labkit.clusters.embedded.usage import Usage, Usages
 
-FIRST_NODE = "node-1"
+FIRST_NODE = "simulated-1"
+ENGINE_SECONDS = 10.0
+"""How long starting waits for the engine; after that the node says that it is not ready."""
 
 
 def kubeconfig(folder: Path, port: int, token: str) -> str:
@@ -54,65 +55,75 @@ def kubeconfig(folder: Path, port: int, token: str) -> str:
     )
 
 
-def write(path: Path, text: str) -> None:
-    """Write a file that only its owner reads, in one step."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    draft.touch(mode=0o600)
-    draft.write_text(text)
-    draft.replace(path)
+async def serve(folder: Path, engine: str = "", why: str = "") -> None:
+    """Serve the cluster that a folder holds until SIGTERM.
 
-
-async def serve(folder: Path) -> None:
-    """Serve the cluster that a folder holds until SIGTERM."""
+    Args:
+        folder: Its state.
+        engine: The address of the engine that its pods run on; empty if they only pretend to.
+        why: Why there is none.
+    """
     certificates.make(folder)
-    known = folder / "place.json"
-    place: dict[str, Any] = {"port": 0, "token": secrets.token_urlsafe(32)}
-    if known.exists():
-        place = json.loads(known.read_text())
+    place = state.read(folder)
+    place |= {"token": place.get("token") or secrets.token_urlsafe(32), "engine": engine, "why": why}
     store = Store(folder / "cluster.db")
-    api = Api(store)
-    if not list(api.each("nodes")):
+    local = LocalNode(folder, place, store) if engine else None
+    state.write(folder, place)
+    api = Api(store, local.addresses if local else None)
+    usage: list[Usage] = [PretendedUsage(api)]
+    if local is not None:
+        usage.append(local.join(api).usage)
+    elif not list(api.each("nodes")):
         api.create(built_in("nodes"), "", simulated.node(FIRST_NODE))
+    else:
+        container.condition(api, ready=False, why=why)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "server.crt", folder / "server.key")
-    usage, scraper = PretendedUsage(api), Scraper(api)
-    metrics = Metrics(usage, scraper)
-    server = Server(api, place["token"], ServedMetrics(api, metrics))
+    scraper = Scraper(api)
+    metrics = Metrics(Usages(usage), scraper)
+    streams = local.streams if local else None
+    server = Server(api, place["token"], ServedMetrics(api, metrics), streams)
     runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=0.5)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", place["port"], ssl_context=context)
+    site = web.TCPSite(runner, "127.0.0.1", place.get("port", 0), ssl_context=context)
     await site.start()
-    port = runner.addresses[0][1]
-    write(known, json.dumps({**place, "port": port}))
+    place["port"] = runner.addresses[0][1]
+    state.write(folder, place)
     manager = Manager(
         api,
         [Namespaces(), simulated.SimulatedNodes(), Scheduler(), simulated.SimulatedPods(), ReplicaSets(),
          Deployments(), Jobs(), Endpoints(), Budgets(), Claims(), Garbage(),
          Autoscalers(metrics)],
     )  # fmt: skip
-    working = asyncio.create_task(manager.run())
-    scraping = asyncio.create_task(scraper.run())
+    working = [manager.run(), scraper.run(), *([local.run()] if local else [])]
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    write(folder / "kubeconfig", kubeconfig(folder, port, place["token"]))
-    write(folder / "pid", str(os.getpid()))
-    await asyncio.wait([working, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
-    for task in (working, scraping):
+    state.private(folder / "kubeconfig", kubeconfig(folder, place["port"], place["token"]))
+    tasks = [asyncio.create_task(one) for one in (*working, stop.wait())]
+    if local is not None:
+        await local.until_ready(ENGINE_SECONDS)
+    state.private(folder / "pid", str(os.getpid()))
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+    await asyncio.gather(*tasks, return_exceptions=True)
     await runner.cleanup()
     store.close()
     (folder / "pid").unlink(missing_ok=True)
+    for task in done:
+        task.result()
 
 
 def main() -> None:
     """Read the command line and serve."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="where the cluster keeps its state")
+    parser.add_argument("--engine", default="", help="the engine that its pods run on, unix:///...")
+    parser.add_argument("--why", default="", help="why there is none")
     logging.basicConfig(level=logging.WARNING)
-    asyncio.run(serve(parser.parse_args().folder.resolve()))
+    asked = parser.parse_args()
+    asyncio.run(serve(asked.folder.resolve(), asked.engine, asked.why))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from typing import Any
 
 from labkit.clusters.embedded.errors import invalid, unprocessable
@@ -16,10 +17,22 @@ class Addresses:
 
     Args:
         network: Where the addresses come from.
+        first_port: Where node ports begin: several clusters on one machine share its loopback.
+        is_free: Whether a node port can be listened on.
     """
 
-    def __init__(self, network: str = "10.96.0.0/16") -> None:
+    def __init__(
+        self,
+        network: str = "10.96.0.0/16",
+        first_port: int = NODE_PORTS.start,
+        is_free: Callable[[int], bool] = lambda _: True,
+    ) -> None:
         self.network = ipaddress.ip_network(network)
+        self._is_free = is_free
+        self._node_ports: list[int] = [
+            *range(first_port, NODE_PORTS.stop),
+            *range(NODE_PORTS.start, first_port),
+        ]
         self._used: set[str] = set()
         self._ports: set[int] = set()
 
@@ -55,12 +68,15 @@ class Addresses:
         if spec["type"] in ("NodePort", "LoadBalancer"):
             for i, port in enumerate(spec.get("ports") or ()):
                 if "nodePort" not in port:
-                    port["nodePort"] = next(number for number in NODE_PORTS if number not in self._ports)
+                    port["nodePort"] = self._port()
                 elif why := self._refusal(port["nodePort"]):
                     cause = invalid(f"spec.ports[{i}].nodePort", port["nodePort"], why)
                     raise unprocessable(built_in("services"), name, [cause])
                 self._ports.add(port["nodePort"])
         self.take(service)
+
+    def _port(self) -> int:
+        return next(port for port in self._node_ports if port not in self._ports and self._is_free(port))
 
     def _refusal(self, port: int) -> str:
         """Why a node port can't be had; empty if it can."""

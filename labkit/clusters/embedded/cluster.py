@@ -16,8 +16,12 @@ import yaml
 from filelock import FileLock
 
 from labkit.clusters.base import Capabilities
+from labkit.clusters.embedded import state
+from labkit.clusters.embedded.local import clear, engine_for_pods
 from labkit.engines import places
-from labkit.errors import Unavailable
+from labkit.engines.base import Engine
+from labkit.engines.bases import RECIPES, provide_for
+from labkit.errors import Unavailable, WorkbookError
 from labkit.processes import end
 from labkit.verdicts import Tier
 
@@ -26,16 +30,23 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 class EmbeddedCluster:
-    """A small Kubernetes API with controllers, a scheduler and simulated nodes.
+    """A small Kubernetes API with controllers, a scheduler and nodes.
+
+    Its first node runs pods as containers of this machine's engine; where there is none it only pretends to.
 
     Args:
         folder: Its state, kubeconfig, certificates and log; each folder is a cluster of its own.
+        containers: Whether pods are to be containers, if this machine can.
+        engine: The engine for them; this machine's own by default.
     """
 
     name = "embedded"
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path | None = None, *, containers: bool = True, engine: Engine | None = None
+    ) -> None:
         self.folder = (folder or places.kept("cluster")).absolute()
+        self._containers, self._engine = containers, engine
 
     @property
     def kubeconfig(self) -> Path:
@@ -45,7 +56,19 @@ class EmbeddedCluster:
     @property
     def capabilities(self) -> Capabilities:
         """What can be done on it."""
-        return Capabilities(Tier.SIMULATED, containers=False, metrics=True, apply_on_server=False)
+        real = bool(self.engine)
+        tier = Tier.LOCAL if real else Tier.SIMULATED
+        return Capabilities(tier, containers=real, metrics=True, apply_on_server=False)
+
+    @property
+    def engine(self) -> str:
+        """The address of the engine that its pods run on; empty if they only pretend to run."""
+        return str(state.read(self.folder).get("engine", ""))
+
+    @property
+    def why_simulated(self) -> str:
+        """Why its pods are no containers; empty if they are."""
+        return str(state.read(self.folder).get("why", ""))
 
     @property
     def process(self) -> psutil.Process | None:
@@ -70,7 +93,7 @@ class EmbeddedCluster:
             (self.folder / "pid").unlink(missing_ok=True)
             with (self.folder / "log").open("wb") as log:
                 started = subprocess.Popen(
-                    [sys.executable, "-m", "labkit.clusters.embedded", str(self.folder)],
+                    [sys.executable, "-m", "labkit.clusters.embedded", str(self.folder), *self._how()],
                     cwd=REPOSITORY,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -81,6 +104,16 @@ class EmbeddedCluster:
             # The process goes on by itself; nobody here waits for its end.
             started.returncode = 0
         return True
+
+    def _how(self) -> list[str]:
+        """What its process is told of the engine; one that is running already is taken as it is."""
+        if not self._containers:
+            return ["--why=Nothing else was asked for."]
+        try:
+            self._engine = self._engine or engine_for_pods()
+            return [f"--engine={self._engine.about().address}"]
+        except WorkbookError as error:
+            return [f"--why={error}"]
 
     def down(self, *, purge: bool = False) -> bool:
         """Stop it; gives whether there was anything to stop.
@@ -94,6 +127,7 @@ class EmbeddedCluster:
             process = self.process
             if process is not None:
                 end([process], 5)
+            clear(state.read(self.folder))
             (self.folder / "pid").unlink(missing_ok=True)
             if purge:
                 shutil.rmtree(self.folder)
@@ -102,7 +136,14 @@ class EmbeddedCluster:
         return process is not None
 
     def load_image(self, tag: str) -> None:
-        """Do nothing: its simulated nodes need no image."""
+        """See that its engine has an image; simulated nodes need none.
+
+        Raises:
+            WorkFault: There is none of that name.
+        """
+        if self.capabilities.containers:
+            self._engine = self._engine or engine_for_pods()
+            provide_for(self._engine, tag) if tag in RECIPES else self._engine.inspect(tag)
 
     @property
     def _lock_path(self) -> Path:

@@ -15,6 +15,7 @@ from labkit.clusters.embedded.autoscaling.served import ServedMetrics
 from labkit.clusters.embedded.errors import ApiError
 from labkit.clusters.embedded.requests import Target
 from labkit.clusters.embedded.store import Stored
+from labkit.clusters.embedded.streams.pods import Streams
 from labkit.clusters.embedded.watches import Watch
 
 Object = dict[str, Any]
@@ -31,11 +32,12 @@ class Server:
         api: The objects.
         token: What a client must show.
         metrics: Answers what is asked about metrics.
+        streams: Serves logs, exec, attach and port-forward; without one they are refused.
     """
 
-    def __init__(self, api: Api, token: str, metrics: ServedMetrics) -> None:
+    def __init__(self, api: Api, token: str, metrics: ServedMetrics, streams: Streams | None = None) -> None:
         self.api = api
-        self.metrics = metrics
+        self.metrics, self.streams = metrics, streams
         self._expected = f"Bearer {token}".encode()
         self._documents: dict[tuple[str, int], bytes] = {}
 
@@ -280,7 +282,9 @@ class Server:
                 201,
             )
         if what in ("log", "exec", "attach", "portforward"):
-            self.api.get(resource, namespace, name)
+            pod = self.api.get(resource, namespace, name).object
+            if self.streams is not None:
+                return await self.streams.serve(request, pod, what)
             raise errors.not_here(f"containers behind its simulated pods, so no {what}")
         raise errors.method_not_allowed(method)
 

@@ -18,7 +18,7 @@ from labkit.errors import Unavailable
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    cluster = EmbeddedCluster(tmp_path_factory.mktemp("clusters") / "one")
+    cluster = EmbeddedCluster(tmp_path_factory.mktemp("clusters") / "one", containers=False)
     assert cluster.up()
     yield cluster
     cluster.down(purge=True)
@@ -91,7 +91,7 @@ def test_it_listens_on_loopback_alone(cluster):
 
 
 def test_killed_and_started_again_it_has_forgotten_nothing(tmp_path):
-    cluster = EmbeddedCluster(tmp_path / "killed")
+    cluster = EmbeddedCluster(tmp_path / "killed", containers=False)
     cluster.up()
     try:
         body = json.dumps({"metadata": {"name": "kept"}, "data": {"x": "1"}}).encode()
@@ -109,7 +109,7 @@ def test_killed_and_started_again_it_has_forgotten_nothing(tmp_path):
 
 
 def test_down_stops_what_up_started(tmp_path):
-    cluster = EmbeddedCluster(tmp_path / "brief")
+    cluster = EmbeddedCluster(tmp_path / "brief", containers=False)
     assert not cluster.down()
     cluster.up()
     process = cluster.process

@@ -33,7 +33,7 @@ esac
 
 @pytest.fixture(scope="module")
 def behind(tmp_path_factory):
-    cluster = EmbeddedCluster(tmp_path_factory.mktemp("kind") / "cluster")
+    cluster = EmbeddedCluster(tmp_path_factory.mktemp("kind") / "cluster", containers=False)
     cluster.up()
     core = kubernetes.client.CoreV1Api(kubernetes.config.new_client_from_config(str(cluster.kubeconfig)))
     core.create_node({"metadata": {"name": "workbook-worker2", "labels": GPU_LABELS}})

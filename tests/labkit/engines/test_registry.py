@@ -39,42 +39,42 @@ def pushed(registry, engine, context):
 
 def test_push_list_and_pull_by_digest(registry, engine, pushed):
     assert not registry.up(lambda line: None)
-    assert registry.repositories() == ["team/server"]
-    assert registry.tags("team/server") == ["1", "2", "3"]
-    assert registry.digest("team/server", "2") == pushed["2"]
+    assert registry.client.repositories() == ["team/server"]
+    assert registry.client.tags("team/server") == ["1", "2", "3"]
+    assert registry.client.digest("team/server", "2") == pushed["2"]
     name = f"{registry.host}/team/server@{pushed['2']}"
     assert engine.pull(name).digests == (name,)
     engine.remove(name)
 
 
 def test_an_index_lists_two_platforms(registry, pushed):
-    registry.put_index("team/server", "all", {"linux/amd64": pushed["1"], "linux/arm64": pushed["2"]})
-    found = registry.manifest("team/server", "all")["manifests"]
+    registry.client.put_index("team/server", "all", {"linux/amd64": pushed["1"], "linux/arm64": pushed["2"]})
+    found = registry.client.manifest("team/server", "all")["manifests"]
     assert [entry["platform"]["architecture"] for entry in found] == ["amd64", "arm64"]
     with pytest.raises(WorkFault, match="Push it first"):
-        registry.put_index("team/server", "all", {"linux/amd64": "sha256:" + "0" * 64})
+        registry.client.put_index("team/server", "all", {"linux/amd64": "sha256:" + "0" * 64})
 
 
 def test_deleting_frees_bytes_only_when_collected(registry, pushed):
     before = registry.bytes()
-    registry.delete("team/server", pushed["1"])
+    registry.client.delete("team/server", pushed["1"])
     assert registry.bytes() > before - 10_000
     freed = registry.collect()
     assert freed > 1000
     assert registry.is_up()
-    assert registry.tags("team/server") == ["2", "3"]
-    assert registry.digest("team/server", "3") == pushed["3"]
+    assert registry.client.tags("team/server") == ["2", "3"]
+    assert registry.client.digest("team/server", "3") == pushed["3"]
 
 
 def test_what_is_not_there_is_said(registry, pushed):
     with pytest.raises(WorkFault, match="A registry deletes by digest only"):
-        registry.delete("team/server", "latest")
+        registry.client.delete("team/server", "latest")
     with pytest.raises(WorkFault, match="has no team/server:9"):
-        registry.digest("team/server", "9")
-    assert registry.tags("nobody/ever") == []
+        registry.client.digest("team/server", "9")
+    assert registry.client.tags("nobody/ever") == []
     registry.down()
     with pytest.raises(Unavailable, match="workbook up registry"):
-        registry.repositories()
+        registry.client.repositories()
 
 
 def test_a_taken_port_is_said(registry, tmp_path):

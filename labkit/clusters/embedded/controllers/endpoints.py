@@ -124,8 +124,11 @@ class Endpoints:
         )
 
     def _endpoint(self, pod: Object, service: Object) -> Object:
-        metadata, ending = pod["metadata"], "deletionTimestamp" in pod["metadata"]
+        metadata, spec = pod["metadata"], pod["spec"]
+        ending = "deletionTimestamp" in metadata
+        named = spec.get("hostname") and spec.get("subdomain") == service["metadata"]["name"]
         return {
+            **({"hostname": spec["hostname"]} if named else {}),
             "addresses": [pod["status"]["podIP"]],
             "conditions": {"ready": self._serves(pod, service), "serving": ready(pod), "terminating": ending},
             "nodeName": pod["spec"].get("nodeName"),

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from labkit.clusters.embedded import quantities, subresources
+from labkit.clusters.embedded.agents import simulated
 from labkit.clusters.embedded.api import Api
 from labkit.clusters.embedded.controllers.base import Key, key_of, record, set_condition
 from labkit.clusters.embedded.resources import built_in
@@ -18,6 +19,8 @@ Object = dict[str, Any]
 Amounts = dict[str, Decimal]
 NAME = "default-scheduler"
 _UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
+NOT_READY = "node.kubernetes.io/not-ready"
+_PRETENDS = "node(s) only pretend to run pods"
 
 
 def requests_of(pod: Object) -> Amounts:
@@ -92,6 +95,24 @@ def refusals(pod: Object, node: Object, used: Amounts) -> list[str]:
     return found
 
 
+def _pretends(node: Object) -> bool:
+    return bool(labels_of(node).get(simulated.LABEL) == simulated.NAME)
+
+
+def _may_yet(pod: Object, node: Object) -> bool:
+    """Whether a node that runs containers has, or will have, what a pod asks for: then no other may pretend to."""
+    if _pretends(node):
+        return False
+    spec = node.get("spec") or {}
+    ready = {
+        **node,
+        "spec": {**spec, "taints": [t for t in spec.get("taints") or () if t["key"] != NOT_READY]},
+    }
+    there = (node.get("status") or {}).get("allocatable") or {}
+    lacking = [one.removeprefix("Insufficient ") for one in refusals(pod, ready, {})]
+    return all(name in there and name in ("cpu", "memory", "ephemeral-storage") for name in lacking)
+
+
 class Scheduler:
     """Binds pods to nodes."""
 
@@ -132,6 +153,11 @@ class Scheduler:
                 hopeless += reasons[0].startswith("node(s)")
             else:
                 fits.append(node)
+        if any(_may_yet(pod, node) for node in nodes):
+            pretending = [node for node in fits if _pretends(node)]
+            why.update([_PRETENDS] * len(pretending))
+            hopeless += len(pretending)
+            fits = [node for node in fits if not _pretends(node)]
         if not fits:
             self._refuse(api, pod, len(nodes), why, hopeless)
             return None

@@ -1,0 +1,1 @@
+"""The emulated account's process; it runs in the environment `cloud`, which holds moto."""

@@ -1,0 +1,95 @@
+"""What the containers of a node use, as the engine counts it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from labkit.clusters.embedded.agents import creation
+from labkit.clusters.embedded.agents.engine import Engine, EngineError
+from labkit.clusters.embedded.usage import NOTHING, Amount, Used
+
+Object = dict[str, Any]
+SECONDS = 5.0
+"""Between two samples."""
+
+
+@dataclass
+class _Counted:
+    """A container's counters at one moment: nanoseconds of cpu, bytes, and when."""
+
+    cpu: int
+    memory: int
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+class MeasuredUsage:
+    """Samples the containers of one cluster.
+
+    Args:
+        engine: Where they run.
+        cluster: What they are labelled with.
+        node: The name of their node.
+    """
+
+    def __init__(self, engine: Engine, cluster: str, node: str) -> None:
+        self._engine, self._cluster, self._node = engine, cluster, node
+        self._before: dict[str, _Counted] = {}
+        self._used: dict[str, Used] = {}
+
+    def of_pod(self, uid: str) -> Used | None:
+        """What a pod used between the last two samples; None until there are two."""
+        return self._used.get(uid)
+
+    def of_node(self, name: str) -> Used | None:
+        """What all pods of the node used together."""
+        if name != self._node:
+            return None
+        total = sum((used.total for used in self._used.values()), NOTHING)
+        return Used(
+            {"": total}, max((one.at for one in self._used.values()), default=datetime.now(UTC)), SECONDS
+        )
+
+    async def run(self) -> None:
+        """Take samples until cancelled."""
+        while True:
+            await self._sample()
+            await asyncio.sleep(SECONDS)
+
+    async def _sample(self) -> None:
+        found: dict[str, dict[str, Amount]] = {}
+        windows: dict[str, float] = {}
+        now: dict[str, _Counted] = {}
+        for one in await self._engine.containers(f"{creation.CLUSTER}={self._cluster}"):
+            labels, name = one["Labels"], str(one["Id"])
+            if one["State"] != "running" or creation.CONTAINER not in labels:
+                continue
+            counted = await self._count(name)
+            if counted is None:
+                continue
+            now[name] = counted
+            before = self._before.get(name)
+            if before is None:
+                continue
+            window = (counted.at - before.at).total_seconds()
+            amount = Amount(max(0, counted.cpu - before.cpu) / 1e9 / window, counted.memory)
+            found.setdefault(labels[creation.POD], {})[labels[creation.CONTAINER]] = amount
+            windows[labels[creation.POD]] = window
+        self._before = now
+        at = datetime.now(UTC)
+        self._used = {uid: Used(each, at, windows[uid]) for uid, each in found.items()}
+
+    async def _count(self, container: str) -> _Counted | None:
+        try:
+            found: Object = await self._engine.ask(
+                "GET", f"/containers/{container}/stats?one-shot=true", stream=False
+            )
+            memory, cpu = found["memory_stats"], found["cpu_stats"]["cpu_usage"]["total_usage"]
+            details = memory.get("stats") or {}
+            # What can be dropped at once is no part of the working set; the name is that of cgroup v1 or v2.
+            cache = details.get("total_inactive_file", details.get("inactive_file", 0))
+            return _Counted(int(cpu), max(0, int(memory["usage"]) - int(cache)))
+        except (EngineError, KeyError):
+            return None  # it ended meanwhile

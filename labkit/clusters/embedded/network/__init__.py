@@ -1,0 +1,1 @@
+"""What a kube-proxy and a cluster's name server do: Service addresses, load balancing, names."""

@@ -1,0 +1,1 @@
+# The bucket ml-model-artifacts, in production form: write it here.
