@@ -3,7 +3,7 @@ PYTHON := $(firstword $(wildcard /usr/bin/python3.11) python3)
 RUN := .venv/bin/python -m
 WORKBOOK := .venv/bin/workbook
 .DEFAULT_GOAL := help
-.PHONY: help setup model browser sandbox lab course check test validate-all bench release scheduler grade docs notebooks lint lock schemas clean
+.PHONY: help setup model browser serving sandbox lab course check test validate-all bench bench-serving release scheduler grade docs notebooks lint lock schemas clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -13,6 +13,8 @@ model: setup  ## the model that the labs serve, trained once
 	@$(RUN) labkit.models
 browser: setup  ## Chromium for the tests that look at pages
 	@$(PYTHON) -m labkit.debian browser
+serving: model  ## frameworks of lab 11-03: make serving FRAMEWORKS="triton bentoml"; alone, it lists them
+	@$(RUN) labkit.serving $(FRAMEWORKS)
 sandbox: setup  ## bubblewrap, in which learners' code runs when it is graded
 	@$(PYTHON) -m labkit.debian sandbox
 lab: model  ## your copy of the workbook in JupyterLab
@@ -31,6 +33,8 @@ bench: model sandbox  ## the project's own benchmarks: make bench PARTS="rate ot
 	@$(PYTHON) -m labkit.environments bench
 	@$(PYTHON) -m labkit.debian bench
 	$(RUN) benchmarks $(PARTS)
+bench-serving: model sandbox  ## every serving framework measured: docs/serving-comparison.md
+	$(RUN) benchmarks.serving $(ROWS)
 release: setup  ## the learners' version: make release ASSIGNMENT=week11_serving
 	$(WORKBOOK) release $(ASSIGNMENT)
 scheduler: model sandbox  ## a Dask cluster on this machine, for `workbook grade ASSIGNMENT --scheduler`

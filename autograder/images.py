@@ -30,8 +30,16 @@ class Builder:
         self.say = say
         self._tags: list[str] = []
 
-    def __call__(self, context: Path, dockerfile: str = "Dockerfile", **how: Any) -> Build:
+    def __call__(
+        self, context: Path, dockerfile: str = "Dockerfile", *, seconds: float = BUILD_SECONDS, **how: Any
+    ) -> Build:
         """Build the Dockerfile in that folder; a digest unknown here stands for our own copy of its base.
+
+        Args:
+            context: The folder.
+            dockerfile: The Dockerfile's name in it.
+            seconds: After which the build is ended.
+            how: More of `Engine.build`'s arguments.
 
         Raises:
             WorkFault: The Dockerfile or the files are at fault.
@@ -39,7 +47,7 @@ class Builder:
         file = localised(self.engine, context / dockerfile)
         tag = f"workbook-check:{secrets.token_hex(6)}"
         self._tags.append(tag)
-        return self.engine.build(context, file, tag, seconds=BUILD_SECONDS, on_step=self.say, **how)
+        return self.engine.build(context, file, tag, seconds=seconds, on_step=self.say, **how)
 
     def __enter__(self) -> Builder:
         """Nothing is built yet."""
@@ -65,6 +73,23 @@ def read_dockerfile(folder: Path, name: str = "Dockerfile") -> Dockerfile:
     if path.stat().st_size > DOCKERFILE_BYTES:
         raise WorkFault(f"The {name} holds more than {DOCKERFILE_BYTES >> 10} KiB.", next_step="Shorten it.")
     return Dockerfile(path.read_text(errors="replace"))
+
+
+def final_base(dockerfile: Dockerfile) -> Base:
+    """The image that the last stage stands on, through the stages that it begins with.
+
+    Raises:
+        WorkFault: There is none.
+    """
+    bases = {base.line: base for base in dockerfile.bases}
+    stages: dict[str, Base | None] = {}
+    last: Base | None = None
+    for number, start in enumerate(dockerfile.stages):
+        last = bases.get(start.line) or stages.get(start.image)
+        stages[str(number)] = stages[start.name] = last
+    if last is None:
+        raise WorkFault("The Dockerfile names no base image.", next_step="Begin the last stage with FROM.")
+    return last
 
 
 def localised(engine: Engine, path: Path) -> Path:

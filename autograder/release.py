@@ -89,7 +89,8 @@ def find_leaks(folder: Path, course: Course) -> list[Leak]:
 
     Lines are compared without their whitespace and without what a comment, a diff or a prompt puts before
     them; the strings inside notebooks and JSON files are looked at one by one. Lines that are handed out
-    anyway or stand in `labkit`, and trivially common ones, give nothing away.
+    anyway or stand in the workbook's own code and visible checks, and trivially common ones, give nothing
+    away.
 
     Args:
         folder: What is about to leave: a learner's copy, a release, an unpacked bundle.
@@ -148,7 +149,10 @@ def _secrets_of(course: Course) -> _Secrets:
             content = path.read_bytes()
             public_files.add(digest(content))
             public.update(_normal(line) for text in _texts(content) for line in text.splitlines())
-    for module in Path(labkit.__file__).parent.rglob("*.py"):
+        if rubric_path(lab).is_file():
+            shown = without_hidden_checks(rubric_path(lab).read_text(encoding="utf-8"))
+            public.update(map(_normal, shown.splitlines()))
+    for module in _program():
         public.update(map(_normal, module.read_text(encoding="utf-8").splitlines()))
     for line in public & secrets.lines.keys():
         del secrets.lines[line]
@@ -159,15 +163,38 @@ def _secrets_of(course: Course) -> _Secrets:
     return secrets
 
 
+def _program() -> Iterator[Path]:
+    """The workbook's own modules, which everybody has: all but rubrics and answers."""
+    yield from Path(labkit.__file__).parent.rglob("*.py")
+    ours = Path(__file__).parent
+    yield from (path for path in ours.rglob("*.py") if "rubrics" not in path.relative_to(ours).parts)
+
+
+def without_hidden_checks(rubric: str) -> str:
+    """A rubric's text in which hidden checks have their marks and titles, and no body."""
+    lines = rubric.splitlines(keepends=True)
+    for node in reversed(ast.parse(rubric).body):
+        if isinstance(node, ast.FunctionDef) and _is_hidden(node):
+            title = (ast.get_docstring(node) or "").split("\n")[0]
+            body = [
+                f'    """{title}"""\n',
+                '    raise NotImplementedError("it is run when work is graded")\n',
+            ]
+            lines[node.body[0].lineno - 1 : node.end_lineno] = body
+    return "".join(lines)
+
+
+def _is_hidden(check: ast.FunctionDef) -> bool:
+    return any(isinstance(mark, ast.Name) and mark.id == "hidden" for mark in check.decorator_list)
+
+
 def _hidden_checks(path: Path) -> Iterator[tuple[str, str]]:
     """Each hidden check of a rubric: its name, and its text without its marks and its title."""
     if not path.is_file():
         return
     text = path.read_text(encoding="utf-8")
     for node in ast.parse(text).body:
-        if not isinstance(node, ast.FunctionDef):
-            continue
-        if any(isinstance(mark, ast.Name) and mark.id == "hidden" for mark in node.decorator_list):
+        if isinstance(node, ast.FunctionDef) and _is_hidden(node):
             body = node.body[1:] if ast.get_docstring(node) else node.body
             yield node.name, "\n".join(ast.get_source_segment(text, part) or "" for part in body)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from autograder.rubric import QUIET_MACHINE
+from labkit.course import Lab
 from labkit.errors import Unavailable, WorkbookError
 
 
@@ -28,12 +29,25 @@ def _engine() -> None:
     connect()
 
 
-def _python_images() -> None:
+def _images_of(resource: str) -> tuple[str, ...]:
+    """The bases that come with what concerns images."""
+    from labkit.engines import bases
+
+    return {"python_images": bases.PYTHON_IMAGES, "cuda_images": bases.CUDA_IMAGES}.get(resource, ())
+
+
+def _provide(resource: str) -> None:
     from labkit.engines import bases, connect
 
     engine = connect()
-    for name in _BASES["python_images"]:
+    for name in _images_of(resource):
         bases.provide_for(engine, name)
+
+
+def _scanners() -> None:
+    from labkit.scanning import ready
+
+    ready()
 
 
 def _registry() -> None:
@@ -49,23 +63,24 @@ def _cloud() -> None:
     mirror()
 
 
-_BASES: dict[str, tuple[str, ...]] = {"engine": (), "python_images": ("python:3.11-slim", "python:3.11")}
-"""The bases that come with what concerns images."""
-
 _RESOURCES: dict[str, Callable[[], None]] = {
     "engine": _engine,
-    "python_images": _python_images,
+    "python_images": lambda: _provide("python_images"),
+    "cuda_images": lambda: _provide("cuda_images"),
+    "scanners": _scanners,
     "registry": _registry,
     "cloud": _cloud,
     "gpu": _gpu,
     "server": _always,
     QUIET_MACHINE: _always,
 }
-_SERVICES = ("engine", "python_images", "registry", "cloud")
+_ENGINES = ("engine", "python_images", "cuda_images")
+"""Those that run what was handed in: where that is not our own, behind what keeps it apart."""
+_SERVICES = (*_ENGINES, "registry", "scanners", "cloud")
 """Those that are started, made or installed if they are not there, and stay when the check has ended."""
 
 
-def start(wanted: Iterable[str], *, fenced: bool = False) -> None:
+def start(wanted: Iterable[str], *, fenced: bool = False, labs: Iterable[Lab] = ()) -> None:
     """Start the services among what is wanted, from a process that does not end what it leaves running.
 
     A check's own process ends all that was started in it. What can't be started is said by `require`.
@@ -73,16 +88,18 @@ def start(wanted: Iterable[str], *, fenced: bool = False) -> None:
     Args:
         wanted: Names of resources.
         fenced: What will be checked is not our own: prepare what keeps it apart instead.
+        labs: Whose images will be graded: the builds that most of them begin like are done beforehand.
     """
     services = [resource for resource in _SERVICES if resource in wanted]
-    images = [resource for resource in services if fenced and resource in _BASES]
-    if images:
+    engines = [resource for resource in services if fenced and resource in _ENGINES]
+    if engines:
+        from autograder.usual_builds import usual_builds
         from labkit.engines import guarded
 
-        with suppress(WorkbookError):
-            guarded.prepare([base for resource in images for base in _BASES[resource]])
+        with suppress(WorkbookError), usual_builds(labs) as (usual, key):
+            guarded.prepare([base for resource in engines for base in _images_of(resource)], usual, key=key)
     for resource in services:
-        if resource not in images:
+        if resource not in engines:
             with suppress(WorkbookError):
                 _RESOURCES[resource]()
 
@@ -98,7 +115,7 @@ def require(resource: str, *, fenced: bool = False) -> None:
         Unavailable: It has not, or nothing here keeps apart what would run; the message says what would help.
         KeyError: No resource is called that.
     """
-    if fenced and resource in _BASES:
+    if fenced and resource in _ENGINES:
         from labkit.engines import guarded
 
         guarded.require()

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable
 
 from autograder.nbgrading.job import ISOLATED_RUNNER
 from benchmarks.bounds import wrong_of_ten_thousand
+from benchmarks.clusters import clusters
 from benchmarks.grading import against_nbgrader, growing, on_dask
+from benchmarks.infrastructure import whole_stack
 from benchmarks.lab_verdicts import verdicts
 from benchmarks.load_generator import against_others, holding_a_rate, known_behaviour
 from benchmarks.real_week import real_week
@@ -40,7 +42,9 @@ def main() -> None:
         "heavy": lambda: against_nbgrader("heavy", asked.repetitions, asked.runner),
         "growing": lambda: growing(asked.submissions, asked.runner),
         "dask": lambda: on_dask(asked.repetitions, asked.runner),
+        "infrastructure": lambda: whole_stack(asked.repetitions),
         "week": lambda: real_week(asked.week, asked.learners, asked.live),
+        "clusters": lambda: clusters(asked.repetitions),
     }
     unknown = set(asked.parts) - set(parts)
     if unknown:

@@ -100,6 +100,11 @@ GROUPS = {
         purpose="the benchmarks that compare with them",
         daemons=("nginx",),
     ),
+    "java": Group(
+        packages=("openjdk-17-jre-headless",),
+        programs=("java",),
+        purpose="TorchServe, whose frontend is Java",
+    ),
     "sandbox": Group(
         packages=("bubblewrap", "libseccomp2"),
         programs=("bwrap",),

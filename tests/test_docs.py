@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import typer
 
-from autograder.cli import app
+from autograder.cli import command_line
 
 ROOT = Path(__file__).parents[1]
+WORKBOOK = typer.main.get_command(command_line())
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 _BLOCK = re.compile(r"^(?P<fence>```+)(?P<language>\w*)\n(?P<text>.*?)^(?P=fence)$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\((?!https?://|mailto:|#)([^)#\s]+)")
@@ -39,7 +40,7 @@ def test_a_command_that_is_shown_exists_with_its_options(line):
     line = re.sub(r"\[[^\]]*\]", "", line)  # what the page marks as optional
     names = re.fullmatch(r"([a-z|, ]+?)( .*)?", line)
     for variant in _variants(line) if names else [line]:
-        command, rest = _resolve(typer.main.get_command(app), shlex.split(variant))
+        command, rest = _resolve(WORKBOOK, shlex.split(variant))
         known = {option for each in command.params for option in (*each.opts, *each.secondary_opts)}
         used = {word.split("=")[0] for word in rest if word.startswith("-") and not word[1:2].isdigit()}
         assert used <= known | {"-h", "--help"}, f"workbook {variant}"

@@ -6,7 +6,6 @@ a solution or of a hidden check is in it, there is no package.
 
 from __future__ import annotations
 
-import ast
 import io
 import re
 import subprocess
@@ -18,7 +17,7 @@ from pathlib import Path
 from autograder.files import write_atomically
 from autograder.nbgrading.settings import CODE_STUB
 from autograder.notebooks import generate
-from autograder.release import MARKER, find_leaks
+from autograder.release import MARKER, find_leaks, without_hidden_checks
 from autograder.sources import BEGIN_SOLUTION, END_SOLUTION
 from labkit.course import Course, find_course
 from labkit.errors import WorkbookError
@@ -88,20 +87,6 @@ def make_bundle(course: Course | None = None, to: Path | None = None, *, dirty: 
     return Bundle(path, len(files), path.stat().st_size, commit, tuple(changed))
 
 
-def without_hidden_checks(rubric: str) -> str:
-    """A rubric's text in which hidden checks have their marks and titles, and no body."""
-    lines = rubric.splitlines(keepends=True)
-    for node in reversed(ast.parse(rubric).body):
-        if not isinstance(node, ast.FunctionDef):
-            continue
-        if not any(isinstance(mark, ast.Name) and mark.id == "hidden" for mark in node.decorator_list):
-            continue
-        title = (ast.get_docstring(node) or "").split("\n")[0]
-        body = [f'    """{title}"""\n', '    raise NotImplementedError("it is run when work is graded")\n']
-        lines[node.body[0].lineno - 1 : node.end_lineno] = body
-    return "".join(lines)
-
-
 def _checkout(root: Path) -> tuple[list[str], list[str], str]:
     """What git tracks, which of it differs from the last commit, and that commit."""
 
@@ -141,11 +126,7 @@ def _refuse_leaks(tree: Path, course: Course) -> None:
     Raises:
         WorkbookError: Something is.
     """
-    leaks = [
-        leak
-        for leak in find_leaks(tree, course)
-        if leak.secret != MARKER and not (_is_rubric(leak.path) and leak.line and "the answer" in leak.secret)
-    ]
+    leaks = [leak for leak in find_leaks(tree, course) if leak.secret != MARKER]
     if leaks:
         shown = "; ".join(str(leak).replace(f"{tree}/", "") for leak in leaks[:_SHOWN_LEAKS])
         raise WorkbookError(
@@ -153,11 +134,6 @@ def _refuse_leaks(tree: Path, course: Course) -> None:
             why=shown + ("; and more." if len(leaks) > _SHOWN_LEAKS else "."),
             next_step="Move what is secret into the answers or into a hidden check.",
         )
-
-
-def _is_rubric(path: Path) -> bool:
-    """Whether it is a rubric: a check that is not hidden may well ask for what an answer says."""
-    return "rubrics" in path.parts and path.suffix == ".py"
 
 
 def _zipped(tree: Path, files: list[Path]) -> bytes:

@@ -14,12 +14,15 @@ def up(backend: str, folder: Path | None) -> dict[str, Any]:
     """Start a cluster unless it runs; gives what is printed."""
     cluster = _named(backend, folder)
     started = cluster.up()
-    return {
+    said = {
         "cluster": cluster.name,
         "kubeconfig": str(cluster.kubeconfig),
         "tier": cluster.capabilities.tier.value,
         "started": started,
     }
+    if isinstance(cluster, EmbeddedCluster) and cluster.why_simulated:
+        said["simulated"] = cluster.why_simulated
+    return said
 
 
 def down(backend: str, folder: Path | None, purge: bool) -> dict[str, Any]:

@@ -4,9 +4,12 @@ from autograder.nbgrading.chain import Collected, collect, export, feedback, rel
 from autograder.nbgrading.grading import grade
 from autograder.nbgrading.job import Settings
 from autograder.nbgrading.records import Status, SubmissionRecord, Summary
+from autograder.nbgrading.regrading import Changed, Regraded, regrade
 
 __all__ = [
+    "Changed",
     "Collected",
+    "Regraded",
     "Settings",
     "Status",
     "SubmissionRecord",
@@ -15,5 +18,6 @@ __all__ = [
     "export",
     "feedback",
     "grade",
+    "regrade",
     "release",
 ]

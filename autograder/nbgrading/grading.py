@@ -6,7 +6,6 @@ each submission beside them. The journal says what is done: a run that was cut o
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import shutil
 import time
@@ -22,6 +21,7 @@ import nbformat
 from nbgrader.api import Gradebook
 
 from autograder import resources
+from autograder.nbgrading.disk import NO_PLACE, no_place, said_if_no_place
 from autograder.nbgrading.files import LEARNER_NAME, fingerprint, replace_folder
 from autograder.nbgrading.job import Job, Released, Settings
 from autograder.nbgrading.journal import Found, Journal, one_run_at_a_time
@@ -41,9 +41,6 @@ from autograder.nbgrading.worker import Place, Unit
 from autograder.nbgrading.workers import LocalWorkers, Returned, Workers
 from labkit.course import Course, find_course
 from labkit.errors import WorkbookError
-
-_NO_PLACE = {errno.ENOSPC: "The disk is full.", errno.EROFS: "The disk can't be written to.",
-             errno.EDQUOT: "The quota of the disk is used up."}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -100,21 +97,57 @@ def grade(
             another run is at work, the gradebook can't be used, or there is no place on the disk. What one
             submission does is never raised.
     """
+    request = Request(
+        assignment=assignment,
+        learners=learners,
+        course=course or find_course(),
+        settings=settings or Settings(),
+        jobs=jobs,
+        scheduler=scheduler,
+        say=on_event or (lambda event: None),
+    )
+    folders = Folders.of(request.course)
+    return carry_out(request, Journal(folders.grading / assignment), Run, again=again)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `grade` is asked for; its arguments say what each is."""
+
+    assignment: str
+    learners: Sequence[str] | None
+    course: Course
+    settings: Settings
+    jobs: int
+    scheduler: str
+    say: Listener
+
+
+def carry_out(request: Request, journal: Journal, kind: type[Run], *, again: bool) -> Summary:
+    """Plan, judge and record.
+
+    Args:
+        request: What is asked for.
+        journal: Says what is done already, and takes what is found.
+        kind: What records, and what it keeps of earlier runs.
+        again: Judge also what has not changed.
+
+    Raises:
+        WorkbookError: As `grade` says.
+    """
     started = time.monotonic()
-    course = course or find_course()
-    settings = settings or Settings()
+    course, assignment, settings = request.course, request.assignment, request.settings
     folders = Folders.of(course)
     job = Job(assignment, read_release(course, assignment), settings, nbgrader_config(course))
     with (
-        _said_if_no_place(),
+        said_if_no_place(),
         one_run_at_a_time(folders.grading) as scratch,
         open_gradebook(folders.gradebook_url) as gradebook,
     ):
         require_assignment(gradebook, assignment)
         roster = [str(student.id) for student in gradebook.students]
-        chosen, refused = _choose(folders, assignment, learners, roster)
-        journal = Journal(folders.grading / assignment)
-        run = _Run(folders, job, journal, gradebook, on_event or (lambda event: None), total=len(chosen))
+        chosen, refused = _choose(folders, assignment, request.learners, roster)
+        run = kind(folders, job, journal, gradebook, request.say, total=len(chosen))
         with run.takes("plan"):
             job_key = job.write(scratch / "job")
             units, found = run.plan(chosen, job_key, again=again)
@@ -126,13 +159,15 @@ def grade(
         )
         for each in found:
             run.record(each)
-        if units and not scheduler:
+        if units and not request.scheduler:
             with run.takes("prepare"):
-                resources.start(job.needs(), fenced=settings.fenced)
-        with _workers(place, jobs, scheduler, run.say) as workers:
+                labs = [lab for lab, _ in job.released.values()]
+                resources.start(job.needs(), fenced=settings.fenced, labs=labs)
+        with _workers(place, request.jobs, request.scheduler, run.say) as workers:
             for part in (Part.STATIC, Part.LIVE):
                 with run.takes(f"{part} pass"):
                     run.do(part, [unit for unit in units if unit.part is part], workers, units)
+        run.end()
     return run.summary(chosen, refused, time.monotonic() - started)
 
 
@@ -144,32 +179,8 @@ def _workers(place: Place, jobs: int, scheduler: str, say: Listener) -> Workers:
     return LocalWorkers(place, jobs, say)
 
 
-@contextmanager
-def _said_if_no_place() -> Iterator[None]:
-    """Say in words that the disk takes nothing more.
-
-    Raises:
-        WorkbookError: It is full or can't be written to.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _NO_PLACE:
-            raise
-        raise no_place(error.errno, str(error.filename or "")) from error
-
-
-def no_place(number: int, where: str = "") -> WorkbookError:
-    """The error for a disk that takes nothing more."""
-    return WorkbookError(
-        f"Grading was stopped: {_NO_PLACE[number][0].lower()}{_NO_PLACE[number][1:]}",
-        why=f"{where} could not be written." if where else "",
-        next_step="Make room, then run the same command again: it goes on from here, and nothing is lost.",
-    )
-
-
 @dataclass
-class _Run:
+class Run:
     """One run of grading: what it plans, gives out and records."""
 
     folders: Folders
@@ -197,12 +208,12 @@ class _Run:
             if again:
                 self.journal.drop(learner)
             elif self.journal.recorded(learner) == key and (not handed_in or learner in in_gradebook):
-                record = self._recorded(learner)
+                record = self.recorded(learner)
                 if record is not None:
                     write_penalties(self.gradebook, record, self.job.config)
                     self.journal.drop(learner)
                     self.kept.append(learner)
-                    self._finished(learner, record)
+                    self.finished(learner, record)
                     continue
             if (whole := self.journal.found(learner, "done", key)) is not None:
                 found.append(whole)
@@ -213,7 +224,8 @@ class _Run:
                 units.append(Unit(learner, Part.STATIC, str(source), key, text))
         return units, found
 
-    def _recorded(self, learner: str) -> SubmissionRecord | None:
+    def recorded(self, learner: str) -> SubmissionRecord | None:
+        """What stands of a learner's work, if a record of it can be read."""
         try:
             return SubmissionRecord.read(self.folders.result(learner, self.job.assignment))
         except WorkbookError:
@@ -222,7 +234,7 @@ class _Run:
     def do(self, part: Part, units: list[Unit], workers: Workers, later: list[Unit]) -> None:
         """Have these units done, record what is complete, and put what is not among those of later."""
         for number, returned in enumerate(workers.run(units), start=1):
-            if returned.errno in _NO_PLACE:
+            if returned.errno in NO_PLACE:
                 raise no_place(returned.errno)
             unit = returned.unit
             if returned.more:
@@ -281,9 +293,9 @@ class _Run:
         except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
             message = "".join(traceback.format_exception(error))
             self.own_errors.append(OwnError(learner=learner, where="grading", message=message))
-            self._finished(learner, None)
+            self.finished(learner, None)
         else:
-            self._finished(learner, record)
+            self.finished(learner, record)
 
     def _write_autograded(self, found: Found) -> None:
         """Put the finished folder into `autograded`."""
@@ -294,7 +306,11 @@ class _Run:
         shutil.copytree(found.folder / "kept", prepared)
         replace_folder(prepared, target)
 
-    def _finished(self, learner: str, record: SubmissionRecord | None) -> None:
+    def end(self) -> None:
+        """What is left to do when all is judged: here nothing."""
+
+    def finished(self, learner: str, record: SubmissionRecord | None) -> None:
+        """Count a submission as done, and say so; without a record it was our own error."""
         if record is not None:
             self.records[learner] = record
         self.done += 1

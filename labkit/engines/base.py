@@ -176,6 +176,14 @@ class Container(Protocol):
         """What the engine says of it: `Status`, `ExitCode`, `Health` ..."""
         ...
 
+    def signal(self, name: str) -> None:
+        """Send its first process a signal from outside: `STOP`, `CONT`, `TERM` ...
+
+        Raises:
+            WorkFault: It does not run.
+        """
+        ...
+
     def remove(self) -> None:
         """End and remove it; harmless if it is gone."""
         ...
@@ -255,6 +263,8 @@ class Engine(Protocol):
         processes: int | None = 512,
         network: str | None = None,
         entrypoint: Sequence[str] | None = None,
+        health_seconds: float | None = None,
+        gpus: bool = False,
     ) -> Container:
         """Start a container.
 
@@ -271,6 +281,9 @@ class Engine(Protocol):
             processes: The most processes that it may have.
             network: `none`, or None for the engine's own.
             entrypoint: Instead of the image's own.
+            health_seconds: How often its health check runs, instead of the image's own interval and start
+                period; each run may take 3 s, and two failures in a row make it unhealthy.
+            gpus: Whether it gets this machine's NVIDIA GPUs, as with `docker run --gpus all`.
 
         Raises:
             WorkFault: The image is not there, or its command can't be started.

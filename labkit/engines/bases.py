@@ -37,6 +37,11 @@ _PYTHON = "Python 3.11 of Debian 12"
 _PATH = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
 _INSTALL = "apt-get update && apt-get install -y --no-install-recommends {} && rm -rf /var/lib/apt/lists/*"
 _COMPILERS = "build-essential python3-dev git curl pkg-config libssl-dev libffi-dev zlib1g-dev"
+_CUDA = "nvidia/cuda:11.8.0"
+_CUDA_PATH = (
+    "/usr/local/nvidia/bin:/usr/local/cuda/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+)
+_NON_FREE = "/etc/apt/sources.list.d/non-free.list"
 
 
 @dataclass(frozen=True)
@@ -48,17 +53,54 @@ class Recipe:
         base: The stand-in that it is made from; None for one from Debian's packages.
         steps: What a Dockerfile adds to it.
         packages: Debian's packages of a stand-in without base.
+        components: The parts of Debian's archive that they are taken from.
+        hooks: Commands run on its tree, `$1`, before it is packed.
+        changes: Instructions for its configuration, `ENV ...`, `CMD ...`.
     """
 
     about: str
     base: str | None = None
     steps: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    components: str = "main"
+    hooks: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
+
+
+_VENV = 'chroot "$1" python3 -m venv --system-site-packages /usr/local'
+"""A Python at /usr/local that sees Debian's packages: pip lays files where it does in the real images."""
+
+_CUDA_HOOKS = (
+    # Where NVIDIA's own packages lay the library, and where its images have programs look for it.
+    'mkdir -p "$1/usr/local/cuda-11.8/lib64" && ln -s cuda-11.8 "$1/usr/local/cuda"',
+    'ln -s /usr/lib/x86_64-linux-gnu/libcudart.so.11.0 "$1/usr/local/cuda-11.8/lib64/libcudart.so.11.0"',
+    # Nothing non-free is to be had from the image itself.
+    'find "$1/etc/apt" -name "*.list" -o -name "*.sources" | xargs sed -i "s/ non-free//"',
+    # Ubuntu 22.04 lets pip install beside its own packages; Debian 12 forbids it by this file.
+    'echo "path-exclude=/usr/lib/python3*/EXTERNALLY-MANAGED" > "$1/etc/dpkg/dpkg.cfg.d/pip-as-on-ubuntu"',
+)
+_CUDA_CHANGES = (
+    f"ENV PATH={_CUDA_PATH}",
+    "ENV LD_LIBRARY_PATH=/usr/local/nvidia/lib:/usr/local/nvidia/lib64",
+    "ENV NVIDIA_VISIBLE_DEVICES=all",
+    "ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility",
+    "ENV CUDA_VERSION=11.8.0",
+    'CMD ["bash"]',
+)
+
+
+def _non_free(packages: str) -> str:
+    """A step that installs packages of Debian's non-free part and leaves no way to more of them."""
+    source = f"deb http://deb.debian.org/debian bookworm non-free > {_NON_FREE}"
+    return f"RUN echo {source} && {_INSTALL.format(packages)} && rm {_NON_FREE}"
 
 
 RECIPES = {
     "python:3.11-slim": Recipe(
-        f"python:3.11-slim: {_PYTHON}", packages=("python3", "python3-venv", "ca-certificates")
+        f"python:3.11-slim: {_PYTHON}",
+        packages=("python3", "python3-venv", "ca-certificates"),
+        hooks=(_VENV,),
+        changes=(f"ENV PATH={_PATH}", "ENV LANG=C.UTF-8", 'CMD ["python3"]'),
     ),
     "python:3.11": Recipe(
         f"python:3.11: {_PYTHON} with Debian's compilers",
@@ -71,7 +113,27 @@ RECIPES = {
     "python:3.9": Recipe(
         f"python:3.9, but its interpreter is {_PYTHON}, which is not 3.9", base="python:3.11"
     ),
+    f"{_CUDA}-base-ubuntu22.04": Recipe(
+        f"{_CUDA}-base-ubuntu22.04: Debian 12 with the CUDA 11.8 runtime library from its packages",
+        packages=("libcudart11.0", "ca-certificates"),
+        components="main,non-free",
+        hooks=_CUDA_HOOKS,
+        changes=_CUDA_CHANGES,
+    ),
+    f"{_CUDA}-runtime-ubuntu22.04": Recipe(
+        f"{_CUDA}-runtime-ubuntu22.04, of whose libraries it holds cuRAND and NVRTC alone, on Debian 12",
+        base=f"{_CUDA}-base-ubuntu22.04",
+        steps=(_non_free("libcurand10 libnvrtc11.2"),),
+    ),
+    f"{_CUDA}-devel-ubuntu22.04": Recipe(
+        f"{_CUDA}-devel-ubuntu22.04, with Debian's compilers and without nvcc, on Debian 12",
+        base=f"{_CUDA}-runtime-ubuntu22.04",
+        steps=(f"RUN {_INSTALL.format('build-essential')}",),
+    ),
 }
+PYTHON_IMAGES = ("python:3.11-slim", "python:3.11")
+CUDA_IMAGES = (f"{_CUDA}-base-ubuntu22.04", f"{_CUDA}-runtime-ubuntu22.04")
+"""The bases that checks build on; others are made when a Dockerfile asks for them."""
 
 
 def provide(engine: DockerEngine, name: str) -> Image:
@@ -151,7 +213,7 @@ def _make(engine: DockerEngine, name: str, folder: Path) -> Image:
     recipe = RECIPES[name]
     if recipe.base is None:
         engine.say(f"Making a stand-in for {name} from Debian's packages (once, about half a minute).")
-        tree = _tree(recipe, folder / f"{name.replace(':', '-')}-{VERSION}.tar")
+        tree = _tree(recipe, folder / f"{name.replace(':', '-').replace('/', '-')}-{VERSION}.tar")
         return engine.load_root(tree, _whole(name), changes(recipe))
     if not _has(engine, recipe.base):
         _make(engine, recipe.base, folder)
@@ -183,15 +245,11 @@ def _labels(recipe: Recipe) -> list[str]:
 
 def changes(recipe: Recipe) -> list[str]:
     """What the image of a root file system gets beside its files, as instructions of a Dockerfile."""
-    return [f"ENV PATH={_PATH}", "ENV LANG=C.UTF-8", 'CMD ["python3"]', *_labels(recipe)]
+    return [*recipe.changes, *_labels(recipe)]
 
 
 def _tree(recipe: Recipe, target: Path) -> Path:
-    """The root file system as a tar file, made by mmdebstrap unless it was made before.
-
-    Its Python is a virtual environment at /usr/local that sees Debian's packages: so `pip install`, `--user`,
-    `--prefix` and `python -m venv` lay files where the real images lay them.
-    """
+    """The root file system as a tar file, made by mmdebstrap unless it was made before."""
     if target.is_file():
         return target
     tool = shutil.which("mmdebstrap")
@@ -205,8 +263,9 @@ def _tree(recipe: Recipe, target: Path) -> Path:
     left_out = ("doc", "man", "info", "locale", "lintian")
     command = [
         *(tool, "--quiet", "--variant=minbase", f"--include={','.join(recipe.packages)}"),
+        f"--components={recipe.components}",
         *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in left_out),
-        '--customize-hook=chroot "$1" python3 -m venv --system-site-packages /usr/local',
+        *(f"--customize-hook={hook}" for hook in recipe.hooks),
         '--customize-hook=rm -rf "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/* "$1"/var/log/*',
         *("bookworm", str(draft)),
     ]

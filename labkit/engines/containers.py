@@ -185,6 +185,21 @@ class DockerContainer:
         state: Mapping[str, Any] = self._container.attrs["State"]
         return state
 
+    def signal(self, name: str) -> None:
+        """Send its first process a signal from outside, which also stops what ignores signals from within.
+
+        Args:
+            name: `STOP`, `CONT`, `TERM` ...
+
+        Raises:
+            WorkFault: It does not run.
+        """
+        with lost_engine():
+            try:
+                self._container.kill(signal=f"SIG{name}")
+            except docker.errors.APIError as refused:
+                raise WorkFault("The container does not run.", why=self._how_it_ended()) from refused
+
     def remove(self) -> None:
         """End and remove it; harmless if it is gone."""
         for relay in self._relays.values():

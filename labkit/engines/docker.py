@@ -16,6 +16,7 @@ from typing import IO, Any
 
 import docker
 import docker.errors
+import docker.types
 import requests.exceptions
 
 from labkit import debian
@@ -26,6 +27,8 @@ from labkit.errors import Unavailable, WorkFault
 
 DEFAULT = "unix:///var/run/docker.sock"
 SMALL_FILE = 1 << 20
+HEALTH_SECONDS = 3.0
+"""The longest that one run of a health check may take, where its interval is ours."""
 IMAGE_BYTES = 12 << 30
 """What is read of an image; a file of a few bytes on the engine's disk can say that it is larger."""
 
@@ -171,6 +174,8 @@ class DockerEngine:
         processes: int | None = 512,
         network: str | None = None,
         entrypoint: Sequence[str] | None = None,
+        health_seconds: float | None = None,
+        gpus: bool = False,
     ) -> DockerContainer:
         """Start a container; see `Engine.run`."""
         self._get_ready()
@@ -191,6 +196,12 @@ class DockerEngine:
             how["pids_limit"] = processes
         if entrypoint is not None:
             how["entrypoint"] = list(entrypoint)
+        if health_seconds is not None:
+            # Without a command of its own it keeps the image's.
+            every, most = int(health_seconds * 1e9), int(HEALTH_SECONDS * 1e9)
+            how["healthcheck"] = {"interval": every, "start_period": every, "timeout": most, "retries": 2}
+        if gpus:
+            how["device_requests"] = [docker.types.DeviceRequest(count=-1, capabilities=[["gpu"]])]
         if network is not None:
             how["network_mode"] = network
         elif not self.bridge:
@@ -256,7 +267,10 @@ class DockerEngine:
             try:
                 stream = Bounded(made.export(), IMAGE_BYTES, image)
                 with tarfile.open(fileobj=stream, mode="r|") as tree:  # type: ignore[call-overload]
-                    return {member.name.removeprefix("./"): member.size for member in tree}
+                    found = {member.name.removeprefix("./"): member.size for member in tree}
+                for _ in stream:  # the archive's padding: a stream that is left unread keeps its line open
+                    pass
+                return found
             finally:
                 made.remove(force=True, v=True)
 

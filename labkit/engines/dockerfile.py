@@ -50,6 +50,15 @@ class Instruction:
     value: str
 
 
+@dataclass(frozen=True)
+class Stage:
+    """Where a stage begins: the line of its FROM, the image or stage that it names, and its own name."""
+
+    line: int
+    image: str
+    name: str
+
+
 class Dockerfile:
     """A Dockerfile that was read.
 
@@ -89,6 +98,16 @@ class Dockerfile:
                 found.append(_base(instruction.line, stage, image))
             stages.add(stage)
             number += 1
+        return found
+
+    @property
+    def stages(self) -> list[Stage]:
+        """Its stages, in order; one without a name is called by its number."""
+        found: list[Stage] = []
+        for instruction in self.instructions:
+            match = _FROM.fullmatch(instruction.value.strip()) if instruction.name == "FROM" else None
+            if match is not None:
+                found.append(Stage(instruction.line, match[2], match[3] or str(len(found))))
         return found
 
     def with_bases(self, replacement: Callable[[Base], str]) -> str:

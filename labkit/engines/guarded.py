@@ -1,7 +1,7 @@
 """The guard for images: what a learner's Dockerfile makes is built and run on an engine of its own, fenced.
 
-Each run of checks has its own engine, started from a copy of a disk that holds the bases: nothing of one
-learner's builds, their cache least of all, is there when the next one's begin.
+Each run of checks has its own engine, started from a copy of a disk that holds the bases and the layers of
+our own builds: nothing of one learner's, their cache least of all, is there when the next one's begin.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -23,6 +24,9 @@ from labkit.engines.fenced import LIMITS, FencedDaemon
 from labkit.errors import Unavailable, WorkbookError
 from labkit.isolation import guard
 
+_USUAL = "usual builds"
+_USUAL_SECONDS = 200
+
 
 def folder() -> Path:
     """Where the prepared disk lies."""
@@ -31,6 +35,21 @@ def folder() -> Path:
 
 def _disk() -> Path:
     return folder() / "bases.ext4"
+
+
+@dataclass(frozen=True)
+class Usual:
+    """A build that most learners' builds begin like: its layers are cached on the prepared disk.
+
+    It has to be our own, since what it leaves in the cache is taken by others.
+
+    Attributes:
+        context: The folder that COPY copies from.
+        dockerfile: A name in it.
+    """
+
+    context: Path
+    dockerfile: str = "Dockerfile"
 
 
 def prepared() -> dict[str, str]:
@@ -42,31 +61,41 @@ def prepared() -> dict[str, str]:
     return found if _disk().is_file() else {}
 
 
-def _lacks(names: Iterable[str]) -> bool:
+def _lacks(names: Iterable[str], key: str) -> bool:
     known = prepared()
-    return not _disk().is_file() or any(known.get(name) != bases.VERSION for name in names)
+    wanted = dict.fromkeys(names, bases.VERSION) | ({_USUAL: key} if key else {})
+    return not _disk().is_file() or any(known.get(name) != version for name, version in wanted.items())
 
 
-def prepare(names: Iterable[str], *, say: debian.Say = debian.say_on_stderr) -> None:
-    """Make the disk that engines for grading begin with, unless it holds these bases already.
+def prepare(
+    names: Iterable[str],
+    usual: Iterable[Usual] = (),
+    *,
+    key: str = "",
+    say: debian.Say = debian.say_on_stderr,
+) -> None:
+    """Make the disk that engines for grading begin with, unless it holds these bases and builds already.
 
     Args:
         names: The bases, `python:3.11-slim`.
+        usual: Builds whose layers are kept; one that fails is left out.
+        key: What these builds are known by; empty if any will do.
         say: Told in a sentence what is done, if it takes time.
 
     Raises:
         Unavailable: This machine can't.
     """
     fenced.clear()
-    if not _lacks(names):
+    names = tuple(names)
+    if not _lacks(names, key):
         return
     debian.ensure("engine", say=say)
     folder().mkdir(parents=True, exist_ok=True)
     with FileLock(folder() / "making.lock"):
-        if not _lacks(names):
+        if not _lacks(names, key):
             return
-        wanted = sorted({*names, *prepared()})
-        say(f"Preparing the engine for grading with {', '.join(wanted)} (once).")
+        wanted = sorted({*names, *prepared()} - {_USUAL})
+        say(f"Preparing the engine for grading with {', '.join(wanted)} (once, some minutes).")
         source = connect(say=say)
         for name in wanted:
             bases.provide_for(source, name)
@@ -75,9 +104,13 @@ def prepare(names: Iterable[str], *, say: debian.Say = debian.say_on_stderr) -> 
             engine.up()
             for name in wanted:
                 bases.provide(engine, name)
+            for build in usual:
+                with suppress(WorkbookError):
+                    engine.build(build.context, build.dockerfile, seconds=_USUAL_SECONDS)
             engine.fenced.stop_in_order()
             disks.move(engine.fenced.disk, _disk())
-        (folder() / "bases.json").write_text(json.dumps(dict.fromkeys(wanted, bases.VERSION)))
+        known = dict.fromkeys(wanted, bases.VERSION) | {_USUAL: key}
+        (folder() / "bases.json").write_text(json.dumps(known))
 
 
 class FencedEngine(EmbeddedEngine):

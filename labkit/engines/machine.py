@@ -59,7 +59,11 @@ def links() -> list[str]:
 def remove_links(names: Iterable[str]) -> None:
     """Remove those of the links that are there."""
     for name in set(names) & set(links()):
-        ip("link", "delete", name)
+        try:
+            ip("link", "delete", name)
+        except Unavailable:
+            if name in links():  # it did not just go by itself
+                raise
 
 
 def networks() -> list[ipaddress.IPv4Network]:

@@ -55,7 +55,7 @@ def lock(name: str, *, root: Path, uv: Path, upgrade: bool = False) -> bool:
             cwd=root,
             env=interpreters.clean_environment() | ours.environment | {"UV_PYTHON_DOWNLOADS": "never"},
         )
-        after = without_cuda(draft.read_text())
+        after = without_cuda(draft.read_text(), asked_for=source.read_text())
     except subprocess.CalledProcessError as error:
         raise WorkbookError(
             f"environments/{name}.in could not be pinned.", why="uv says above why."
@@ -67,10 +67,20 @@ def lock(name: str, *, root: Path, uv: Path, upgrade: bool = False) -> bool:
     return after != before
 
 
-def without_cuda(pins: str) -> str:
-    """Leaves out what comes along with a CUDA torch, and torch's hashes: its builds differ."""
+def without_cuda(pins: str, *, asked_for: str = "") -> str:
+    """Leaves out what comes along with a CUDA torch, and torch's hashes: its builds differ.
+
+    Args:
+        pins: The pinned requirements.
+        asked_for: The requirements themselves; what they name stays, whatever it is called.
+    """
+    named = {re.split(r"[^\w.-]", line)[0] for line in asked_for.splitlines()}
     blocks = re.split(r"(?m)^(?=[A-Za-z0-9])", pins)
-    kept = [block for block in blocks if not COMES_WITH_TORCH.match(block.split("==")[0])]
+    kept = [
+        block
+        for block in blocks
+        if (name := block.split("==")[0]) in named or not COMES_WITH_TORCH.match(name)
+    ]
     return "".join(_without_hashes(block) if block.startswith("torch==") else block for block in kept)
 
 

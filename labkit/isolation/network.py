@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,10 @@ ROOT = str(Path(labkit.__file__).parent.parent)
 _BOOT = (
     f"import sys; sys.path.insert(0, {ROOT!r}); from labkit.isolation.network import become; "
     "become(int(sys.argv[1]), sys.argv[2:])"
+)
+_BOOT_ALONE = (
+    f"import sys; sys.path.insert(0, {ROOT!r}); from labkit.isolation.network import become_alone; "
+    "become_alone(sys.argv[1:])"
 )
 _LISTENING = re.compile(r"^\s*\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:0000 0A ", re.MULTILINE)
 
@@ -64,6 +69,48 @@ class Network:
     def close(self) -> None:
         """Let go of it."""
         os.close(self.handle)
+
+
+def alone(command: Sequence[str]) -> list[str]:
+    """The command line that runs `command` in a network of its own with nothing but loopback.
+
+    For servers that insist on listening on every address: there, every address is 127.0.0.1.
+    """
+    return [sys.executable, "-I", "-S", "-c", _BOOT_ALONE, *command]
+
+
+def become_alone(command: Sequence[str]) -> None:
+    """Leave this machine's network and become the command."""
+    from labkit.isolation import privileges
+
+    try:
+        if os.geteuid() == 0:
+            syscalls.unshare(syscalls.NEW_NETWORK)
+        else:
+            privileges.become_root_of_own_namespace(syscalls.NEW_NETWORK)
+        syscalls.loopback_up()
+    except OSError as error:
+        sys.exit(f"{NO_NETWORK_OF_ITS_OWN} ({error.strerror})")
+    os.execvp(command[0], list(command))
+
+
+def of_its_own(pid: int, seconds: float = 10.0) -> Network | None:
+    """The network of a process started by `alone`; None if it ended before it had one."""
+    ours = os.stat("/proc/self/ns/net").st_ino
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            network = Network.of(pid)
+        except OSError:
+            return None
+        if os.fstat(network.handle).st_ino != ours:
+            return network
+        network.close()
+        time.sleep(0.02)
+    return None
+
+
+NO_NETWORK_OF_ITS_OWN = "There can be no network of its own here"
 
 
 def enter(handle: int) -> None:

@@ -14,11 +14,12 @@ class Endpoint:
     """Where a started server answers.
 
     Attributes:
-        url: Its base address, `http://127.0.0.1:PORT`.
+        url: Its base address, `http://127.0.0.1:PORT` or `grpc://127.0.0.1:PORT`.
         port: The port on loopback.
         pid: The process at the head of the server's family.
-        start_seconds: From the command to the first accepted connection.
-        memory_bytes: Resident memory of the family once it listened.
+        start_seconds: From the command until it was ready: a script when it first accepted a connection, a
+            framework when it first answered a prediction.
+        memory_bytes: Resident memory of the family then.
         protocol: What it speaks, `http` or `grpc`.
         network: The network that the address is in; None if that is this machine's own.
     """

@@ -126,7 +126,9 @@ class Builder:
             **{"GO111MODULE": "off", "CGO_ENABLED": "0", "GOFLAGS": "", "GOPROXY": "off"},
             "PATH": f"{_GO / 'bin'}:{os.environ.get('PATH', '/usr/bin:/bin')}",
         }
-        process = subprocess.Popen(
+        lines: list[str] = []
+        said = time.monotonic()
+        with subprocess.Popen(
             command,
             cwd=tree,
             env=environment,
@@ -136,26 +138,23 @@ class Builder:
             text=True,
             errors="replace",
             preexec_fn=die_with_parent,
-        )
-        assert process.stdout is not None
-        lines: list[str] = []
-        said = time.monotonic()
-        try:
-            for line in process.stdout:
-                lines.append(line.rstrip())
-                if time.monotonic() - said > _SAY_SECONDS:
-                    said = time.monotonic()
-                    self.say(f"  {len(lines)} packages compiled, now {lines[-1]}.")
-        finally:
-            if process.poll() is None:
+        ) as process:
+            assert process.stdout is not None
+            try:
+                for line in process.stdout:
+                    lines.append(line.rstrip())
+                    if time.monotonic() - said > _SAY_SECONDS:
+                        said = time.monotonic()
+                        self.say(f"  {len(lines)} packages compiled, now {lines[-1]}.")
+            except BaseException:
                 process.terminate()
-            code = process.wait()
+                raise
         log = self.work / "build.log"
         log.write_text("\n".join([*map(str, command[:4]), *lines]))
-        if code:
+        if process.returncode:
             raise Unavailable(
                 "Kubernetes could not be built.",
-                why=" / ".join(lines[-2:])[-400:] or f"The compiler ended with {code}.",
+                why=" / ".join(lines[-2:])[-400:] or f"The compiler ended with {process.returncode}.",
                 next_step=f"All that it said is in {log}; the same command goes on from here.",
             )
 

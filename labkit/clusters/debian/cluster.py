@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, cast
 
@@ -115,9 +116,10 @@ class DebianCluster:
         node.start(self.layout, self._members)
         control.start(self.layout, self._members)
         self.say("Starting its node.")
+        since = datetime.now(UTC).replace(microsecond=0)
         node.join(self.layout, self._members)
         control.settle(self.layout, self._members)
-        node.settle(self.layout, self._members)
+        node.settle(self.layout, self._members, since)
 
     def _refuse_company(self) -> None:
         """Two kubelets would fight over the same control group and packet filter.

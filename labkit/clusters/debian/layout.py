@@ -22,12 +22,13 @@ class Layout:
     run: Path = field(default_factory=lambda: places.running("kubernetes"))
     kept: Path = field(default_factory=lambda: places.kept("kubernetes"))
 
-    api_port = 36443
-    etcd_ports = (36379, 36380)
-    controller_port = 36257
-    scheduler_port = 36259
-    kubelet_ports = (36250, 36248)
-    proxy_ports = (36249, 36256)
+    # Below the ports that systems give out for connections, where anybody may sit.
+    api_port = 16443
+    etcd_ports = (16379, 16380)
+    controller_port = 16257
+    scheduler_port = 16259
+    kubelet_ports = (16250, 16248)
+    proxy_ports = (16249, 16256)
     services = "10.232.0.0/24"
     first_service = "10.232.0.1"
     pods = "10.231.0.0/24"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +68,24 @@ def join(layout: Layout, members: Members) -> None:
     )
 
 
-def settle(layout: Layout, members: Members) -> None:
-    """Wait until the node takes pods."""
+def settle(layout: Layout, members: Members, since: datetime) -> None:
+    """Wait until the node takes pods.
+
+    Args:
+        layout: The cluster's places.
+        members: Its programs.
+        since: When it was started: what the API knows from an earlier life does not count.
+
+    Raises:
+        Unavailable: It did not become ready.
+    """
 
     def is_ready() -> bool:
         status = (control.ask(layout, f"/api/v1/nodes/{layout.node}") or {}).get("status", {})
-        conditions = {one["type"]: one["status"] for one in status.get("conditions") or ()}
-        return conditions.get("Ready") == "True"
+        ready = next((one for one in status.get("conditions") or () if one["type"] == "Ready"), None)
+        if ready is None or ready["status"] != "True":
+            return False
+        return datetime.fromisoformat(ready["lastHeartbeatTime"].replace("Z", "+00:00")) >= since
 
     members.until(_SECONDS, "its node", "kubelet", is_ready)
 

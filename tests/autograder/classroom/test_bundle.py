@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from autograder.classroom.bundle import NAME, make_bundle, without_hidden_checks
+from autograder.classroom.bundle import NAME, make_bundle
 from autograder.loading import load_rubric
-from autograder.release import MARKER, find_leaks
+from autograder.release import MARKER, find_leaks, without_hidden_checks
 from labkit.course import Course, find_course
 from labkit.errors import WorkbookError
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import random
 import ssl
+import threading
+import time
 import urllib.error
 import urllib.request
 
@@ -128,3 +132,37 @@ def test_any_cluster_by_its_kubeconfig(cluster):
     assert not named.up()
     assert not named.down()
     assert cluster.process is not None
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_killed_in_the_midst_of_writing_it_keeps_all_that_it_answered(tmp_path, seed):
+    cluster = EmbeddedCluster(tmp_path / "killed", containers=False)
+    cluster.up()
+    answered = []
+
+    def write():
+        for i in range(10_000):
+            body = json.dumps({"metadata": {"name": f"kept-{i}"}}).encode()
+            try:
+                code, _ = ask(cluster, "/api/v1/namespaces/default/configmaps", body=body)
+            except (OSError, http.client.HTTPException):
+                return
+            if code == 201:
+                answered.append(f"kept-{i}")
+
+    writer = threading.Thread(target=write)
+    try:
+        writer.start()
+        time.sleep(random.Random(seed).uniform(0.3, 1.0))
+        cluster.process.kill()
+        writer.join(30)
+        assert answered
+        assert cluster.up()
+        _, found = ask(cluster, "/api/v1/namespaces/default/configmaps")
+        kept = {one["metadata"]["name"] for one in found["items"]}
+        assert set(answered) <= kept
+        # One may have been written and not answered any more.
+        assert len(kept - set(answered)) <= 1
+        assert int(found["metadata"]["resourceVersion"]) >= len(kept)
+    finally:
+        cluster.down(purge=True)

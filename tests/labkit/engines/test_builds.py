@@ -106,3 +106,17 @@ def test_pip_lays_files_where_the_real_image_does(engine, context):
 def test_what_is_known_of_bases():
     assert {"python:3.11", "python:3.11-slim", "python:3.9", "python:3.9-slim"} <= set(bases.RECIPES)
     assert "not 3.9" in bases.RECIPES["python:3.9"].about
+
+
+def test_a_cuda_stand_in_looks_for_its_libraries_as_the_real_one_does(engine):
+    image = bases.provide(engine, "nvidia/cuda:11.8.0-base-ubuntu22.04")
+    if not image.stand_in:
+        pytest.skip("the real image is here")
+    environment = dict(entry.split("=", 1) for entry in image.config["Env"])
+    assert environment["NVIDIA_VISIBLE_DEVICES"] == "all"
+    assert environment["CUDA_VERSION"] == "11.8.0"
+    with engine.run(image.id, ["sleep", "30"]) as container:
+        assert container.exec(["test", "-e", "/usr/local/cuda/lib64/libcudart.so.11.0"]).exit_code == 0
+        assert "libcudart.so.11.0" in container.exec(["/sbin/ldconfig", "-p"]).text
+        assert container.exec(["grep", "-rq", "non-free", "/etc/apt"]).exit_code == 1
+        assert "NVIDIA_DRIVER_CAPABILITIES=compute,utility" in container.exec(["env"]).text

@@ -81,3 +81,49 @@ def test_a_taken_port_is_said(registry, tmp_path):
     second = Registry(registry.port, tmp_path / "other" / "registry", tmp_path / "other-data")
     with pytest.raises(Unavailable, match="Another program listens on port"):
         second.up(lambda line: None)
+
+
+def test_an_image_and_an_index_put_together_by_hand(registry, engine):
+    client = registry.client
+    parts = {
+        platform: client.push_image(
+            "by/hand",
+            None,
+            {"file": platform.encode()},
+            created=f"2026-01-0{day}T00:00:00Z",
+            platform=platform,
+        )
+        for day, platform in enumerate(("linux/amd64", "linux/arm64"), start=1)
+    }
+    index = client.put_index("by/hand", "1.0.0", parts)
+    client.push_manifest("by/hand", "latest", client.manifest("by/hand", "1.0.0"))
+    stored = {entry.digest: entry for entry in client.stored("by/hand")}
+    assert set(stored) == {index, *parts.values()}
+    assert stored[index].tags == ("1.0.0", "latest")
+    assert stored[index].children == tuple(parts.values())
+    assert stored[index].created == "2026-01-02T00:00:00Z"
+    assert stored[parts["linux/arm64"]].platform == "linux/arm64"
+    assert stored[parts["linux/arm64"]].tags == ()
+    name = f"{registry.host}/by/hand@{parts['linux/amd64']}"
+    assert (
+        engine.pull(name).layers[0].digest
+        == client.manifest("by/hand", parts["linux/amd64"])["layers"][0]["digest"]
+    )
+    engine.remove(name)
+
+
+def test_what_names_nothing_is_refused(registry):
+    client = registry.client
+    image = client.manifest("by/hand", client.push_image("by/hand", "1", {"file": b"x"}))
+    image["layers"][0]["digest"] = "sha256:" + "0" * 64
+    with pytest.raises(WorkFault, match="The registry answered 400"):
+        client.push_manifest("by/hand", "2", image)
+    with pytest.raises(WorkFault, match="has no by/hand@sha256:0000"):
+        client.blob("by/hand", "sha256:" + "0" * 64)
+
+
+def test_registries_of_other_names_are_others():
+    one, two = Registry.named("one"), Registry.named("two")
+    assert len({one.port, two.port, Registry().port}) == 3
+    assert len({one.data, two.data, Registry().data}) == 3
+    assert Registry.named("one") == one

@@ -184,7 +184,7 @@ class Jobs:
         left = [] if spec.get("completions") is None else [spec["completions"] - status.get("succeeded", 0)]
         wanted = min([spec["parallelism"], *left])
         if spec.get("completions") is None and status.get("succeeded"):
-            wanted = 0
+            wanted = len(running)  # a work queue: those that are at it finish, none is begun
         stopping = sum(
             "deletionTimestamp" in pod["metadata"]
             for pod in pods

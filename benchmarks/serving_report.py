@@ -1,0 +1,192 @@
+"""`docs/serving-comparison.md`: what `benchmarks.serving` has measured, as a table and two plots."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from labkit.load.plots import COLOURS
+from labkit.serving import backend
+from labkit.serving.choice import names
+from labkit.slo.cost import Day, Fleet, cost_of, price_of
+
+DOCS = Path("docs")
+PAGE = DOCS / "serving-comparison.md"
+PICTURES = DOCS / "pictures"
+INSTANCE = "c7i.large"
+"""Two cores, as the machine of the measurement, for the price."""
+
+HEAD = """\
+# Serving frameworks compared
+
+<!-- Written by `make bench-serving`; change benchmarks/serving_report.py instead. -->
+
+The digit classifier of week 11 behind every framework, each run by ONNX Runtime on one thread through the
+handler `labkit/serving/programs/handler.py`, one worker, nothing put together unless the row says so; the two
+rows of lab 11-01 run PyTorch. The load is open: single images arriving independently of each other, and
+beside them a request of 32 images twice a second. Server and load generator share the machine:
+{machine}.
+
+- **start**: from the command to the first answered prediction; **memory**: of the whole process tree, shared
+  pages counted once.
+- **p50, p99**: of single images at 100 a second.
+- **highest rate**: the last step of the ladder {ladder} at which p99 stayed under 100 ms; a step that missed
+  was tried once more. One step lasts {seconds} seconds, so that a single round tells p99 apart only roughly.
+- Each figure is the median of the rounds, with the lowest and the highest in brackets. A round takes every
+  framework once. **Where the brackets of two rows overlap, no difference has been shown.**
+- **cost**: a million answers on the mostly idle day of `labkit.slo` with its peak at the highest rate, on
+  {instance} at {price} USD an hour ({date}). It is a model on top of the measurement.
+"""
+
+
+def write(results: Path) -> None:
+    """Write the page from all rounds that were measured."""
+    rows = read(results)
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    done = {name: [each for each in found if "why_not" not in each] for name, found in rows.items()}
+    done = {name: found for name, found in done.items() if found}
+    order = sorted(done, key=lambda name: -middle(done[name], "highest_rate"))
+    _draw(done, order)
+    PAGE.write_text("\n".join(_page(rows, done, order)) + "\n")
+
+
+def read(results: Path) -> dict[str, list[dict[str, Any]]]:
+    """What was measured, by the row's name."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    if results.is_file():
+        for line in results.read_text().splitlines():
+            found = json.loads(line)
+            rows.setdefault(found["name"], []).append(found)
+    return rows
+
+
+def counts(results: Path) -> Counter[str]:
+    """How often each row was measured."""
+    return Counter({name: len(found) for name, found in read(results).items()})
+
+
+def line(result: dict[str, Any]) -> str:
+    """One result for people."""
+    if "why_not" in result:
+        return f"{result['name']}: {result['why_not']}"
+    return (
+        f"{result['name']}: start {result['start_seconds']:.1f} s, {result['memory_bytes'] / 2**20:.0f} MiB, "
+        f"p99 {result.get('p99_ms') or float('nan'):.1f} ms, up to {result['highest_rate']}/s"
+    )
+
+
+def middle(found: list[dict[str, Any]], key: str) -> float:
+    """The median of a figure over the rounds; not a number where none has it."""
+    values = [each[key] for each in found if each.get(key) is not None]
+    return statistics.median(values) if values else float("nan")
+
+
+def _page(
+    rows: dict[str, list[dict[str, Any]]], done: dict[str, list[dict[str, Any]]], order: list[str]
+) -> list[str]:
+    from benchmarks.serving import LADDER
+
+    price = price_of(INSTANCE)
+    machine = (
+        f"{psutil.cpu_count()} cores ({_processor()}), {psutil.virtual_memory().total / 2**30:.0f} GiB, "
+        f"Linux {platform.release().split('-')[0]}, load average {os.getloadavg()[0]:.1f} at the end"
+    )
+    head = HEAD.format(
+        machine=machine,
+        ladder=", ".join(f"{step:,}" for step in LADDER),
+        seconds=3,
+        instance=INSTANCE,
+        price=price.usd_per_hour,
+        date=price.date,
+    )
+    lines = [head, "![Highest rate within the objective](pictures/serving-rates.png)", ""]
+    lines += ["![Start and memory](pictures/serving-footprint.png)", ""]
+    lines += [
+        "| server | rounds | start s | memory MiB | p50 ms | p99 ms | highest rate /s | USD a million |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name in order:
+        found = done[name]
+        highest = middle(found, "highest_rate")
+        cost = "-"
+        if highest:
+            day = cost_of(Day.mostly_idle(highest), Fleet(replica_rate=highest), price)
+            cost = f"{day.per_inference() * 1e6:.2f}"
+        cells = [
+            name,
+            str(len(found)),
+            _spread(found, "start_seconds", 1, ".1f"),
+            _spread(found, "memory_bytes", 2**20, ".0f"),
+            _spread(found, "p50_ms", 1, ".1f"),
+            _spread(found, "p99_ms", 1, ".1f"),
+            _spread(found, "highest_rate", 1, ",.0f"),
+            cost,
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", "## What each of them runs", ""]
+    lines += [f"- **{backend(name).title}** (`{name}`): {backend(name).runs}." for name in names()]
+    missing = {name: found[-1]["why_not"] for name, found in rows.items() if name not in done}
+    lines += ["", "## Not measured here", ""]
+    lines += [
+        "- **TensorFlow Serving**: on no package index, only as a container image; no registry was in reach.",
+        *(f"- **{name}**: {why}" for name, why in missing.items()),
+    ]
+    return lines
+
+
+def _spread(found: list[dict[str, Any]], key: str, unit: float, form: str) -> str:
+    values = [each[key] / unit for each in found if each.get(key) is not None]
+    if not values:
+        return "no answer in time"
+    text = format(statistics.median(values), form)
+    return f"{text} [{min(values):{form}}, {max(values):{form}}]" if len(values) > 1 else text
+
+
+def _draw(done: dict[str, list[dict[str, Any]]], order: list[str]) -> None:
+    """Two pictures: rates with their spread, and start beside memory."""
+    from matplotlib.figure import Figure
+
+    height = 0.32 * len(order) + 1.2
+    figure = Figure(figsize=(8, height), layout="constrained")
+    axes = figure.subplots()
+    for position, name in enumerate(order):
+        values = [each["highest_rate"] for each in done[name]]
+        axes.plot([min(values), max(values)], [position] * 2, color=COLOURS[0], linewidth=3, alpha=0.4)
+        axes.plot(values, [position] * len(values), "o", color=COLOURS[0], markersize=4, alpha=0.6)
+        axes.plot(statistics.median(values), position, "D", color=COLOURS[5], markersize=6)
+    axes.set(
+        yticks=range(len(order)),
+        yticklabels=order,
+        xlabel="single images a second with p99 under 100 ms (dots: rounds, diamond: median)",
+    )
+    axes.invert_yaxis()
+    axes.grid(alpha=0.3)
+    figure.savefig(PICTURES / "serving-rates.png", dpi=110)
+    figure = Figure(figsize=(8, height), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    places = range(len(order))
+    left.barh(places, [middle(done[name], "start_seconds") for name in order], color=COLOURS[2])
+    right.barh(places, [middle(done[name], "memory_bytes") / 2**20 for name in order], color=COLOURS[1])
+    left.set(yticks=places, yticklabels=order, xlabel="seconds to the first answer", xscale="log")
+    right.set(xlabel="memory in MiB")
+    left.invert_yaxis()
+    for axes in (left, right):
+        axes.grid(alpha=0.3, axis="x")
+    figure.savefig(PICTURES / "serving-footprint.png", dpi=110)
+
+
+def _processor() -> str:
+    """The processor's name, where Linux says it."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.machine()
+    found = [each.partition(":")[2].strip() for each in text.splitlines() if each.startswith("model name")]
+    return found[0] if found else platform.machine()

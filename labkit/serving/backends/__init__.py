@@ -1,0 +1,1 @@
+"""The backends, one module a framework, found through the entry points of the group `labkit.serving`."""
