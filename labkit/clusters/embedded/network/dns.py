@@ -113,6 +113,7 @@ class NameServer(asyncio.DatagramProtocol):
     def __init__(self, names: Names) -> None:
         self._names = names
         self._transport: asyncio.DatagramTransport | None = None
+        self._closed = asyncio.Event()
         self._asking: set[asyncio.Task[None]] = set()
 
     async def listen(self, address: str) -> None:
@@ -121,7 +122,10 @@ class NameServer(asyncio.DatagramProtocol):
         Raises:
             OSError: The port is taken.
         """
-        self.close()
+        if self._transport is not None:
+            self._closed.clear()
+            self.close()
+            await self._closed.wait()
         loop = asyncio.get_running_loop()
         await loop.create_datagram_endpoint(lambda: self, local_addr=(address, PORT))
 
@@ -134,6 +138,10 @@ class NameServer(asyncio.DatagramProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast(asyncio.DatagramTransport, transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The socket is closed, and its address free again."""
+        self._closed.set()
 
     def datagram_received(self, data: bytes, address: tuple[str | Any, int]) -> None:
         """Answer one question; what is none is dropped."""

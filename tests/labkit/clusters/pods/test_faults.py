@@ -10,8 +10,10 @@ from labkit.clusters.embedded import state
 from labkit.clusters.embedded.cluster import EmbeddedCluster
 from labkit.clusters.embedded.store import Store
 from labkit.engines import machine
+from labkit.engines.daemon import Daemon
+from labkit.engines.embedded import EmbeddedEngine
 
-from .conftest import IMAGE, containers_of, engine_of
+from .conftest import IMAGE, containers_of, engine_of, load
 from .test_life import until
 
 
@@ -109,3 +111,39 @@ def test_stopped_and_started_again_its_pods_run_anew(other, tool):
     until(restarted)
     tool.until("condition=available", "deployment/web")
     assert len(containers_of(other)) >= 2
+
+
+@pytest.mark.slow
+def test_an_engine_that_is_killed_and_comes_back(busybox, tmp_path):
+    """On an engine of its own: the labs' is shared."""
+    engine = EmbeddedEngine(Daemon.named("pods-test"))
+    killed = EmbeddedCluster(tmp_path / "killed", engine=engine)
+    try:
+        engine.up()
+        killed.up()
+        load(killed, busybox)
+        tool = Kubectl(killed.kubeconfig, "default", tmp_path / "cache")
+        tool("create", "deployment", "web", f"--image={IMAGE}", "--", "sleep", "3600")
+        run(tool, "once", "sleep 3600", policy="Never")
+        tool.until("condition=available", "deployment/web", 60)
+        tool.until("condition=ready", "pod/once")
+        process = psutil.Process(int((engine.daemon.run / "pid").read_text()))
+        family = [process, *process.children(recursive=True)]
+        for one in family:
+            one.kill()
+        psutil.wait_procs(family, timeout=10)
+        tool.until("condition=ready=False", "node/node-1")
+        tool.until("condition=ready=False", "pod/once")
+        engine.up()
+        tool.until("condition=ready", "node/node-1", 60)
+        tool.until("jsonpath={.status.phase}=Failed", "pod/once")
+        until(
+            lambda: tool.get("pods", "-l", "app=web")["items"][0]["status"]["containerStatuses"][0][
+                "restartCount"
+            ]
+        )
+        tool.until("condition=available", "deployment/web", 60)
+        assert (killed.folder / "log").read_text() == ""
+    finally:
+        killed.down(purge=True)
+        engine.down(purge=True)
