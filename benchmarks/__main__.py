@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
     parser.add_argument("--lab-runs", type=int, default=5, help="of lab 11-01's load checks, each way")
+    parser.add_argument("--size", type=int, default=0, help="submissions of light and heavy, 60 and 30 if 0")
     parser.add_argument("--submissions", type=int, default=1000, help="of the growing batch")
     parser.add_argument("--runner", default=ISOLATED_RUNNER, help="runs notebooks in grading, module:name")
     parser.add_argument("--week", default="week11_serving", help="of the part `week`")
@@ -38,8 +39,8 @@ def main() -> None:
         "known": lambda: known_behaviour(asked.repetitions),
         "bounds": wrong_of_ten_thousand,
         "lab": lambda: verdicts(asked.lab_runs),
-        "light": lambda: against_nbgrader("light", asked.repetitions, asked.runner),
-        "heavy": lambda: against_nbgrader("heavy", asked.repetitions, asked.runner),
+        "light": lambda: against_nbgrader("light", asked.size, asked.repetitions, asked.runner),
+        "heavy": lambda: against_nbgrader("heavy", asked.size, asked.repetitions, asked.runner),
         "growing": lambda: growing(asked.submissions, asked.runner),
         "dask": lambda: on_dask(asked.repetitions, asked.runner),
         "infrastructure": lambda: whole_stack(asked.repetitions),

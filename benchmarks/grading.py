@@ -39,10 +39,10 @@ _ALONE = 3
 """Submissions that otter-grader is given one by one: it takes no batch without Docker."""
 
 
-def against_nbgrader(kind: str, repetitions: int, runner: str = ISOLATED_RUNNER) -> Iterator[Row]:
+def against_nbgrader(kind: str, size: int, repetitions: int, runner: str = ISOLATED_RUNNER) -> Iterator[Row]:
     """Submissions a minute, ours and stock nbgrader's in turn on the same work, and the ratio."""
     name = "sandboxed" if runner == ISOLATED_RUNNER else runner.rpartition(":")[2]
-    size = SIZES[kind]
+    size = size or SIZES[kind]
     ours, stock, otter = [], [], []
     with bench_of(kind, size) as bench:
         for _ in range(repetitions):

@@ -216,16 +216,21 @@ def run_mutants(
 
 
 def _judge(rubric: Rubric, mutant: Mutant) -> Report:
-    """Run the quick checks, and those that take their time only if nothing was lost yet."""
-    quick = [spec.name for spec in rubric.checks if not spec.timed]
-    slow = [spec.name for spec in rubric.checks if spec.timed]
+    """Run the checks that read files, those that start something, the timed ones: until points are lost."""
+    goes = [
+        [spec.name for spec in rubric.checks if not spec.live],
+        [spec.name for spec in rubric.checks if spec.live and not spec.timed],
+        [spec.name for spec in rubric.checks if spec.timed],
+    ]
+    report: Report | None = None
     with tempfile.TemporaryDirectory(prefix="workbook-mutant-") as scratch:
         work = _reference(rubric).lay(Path(scratch) / rubric.lab.assignment)
         (work / rubric.lab.name / mutant.file).write_text(mutant.text, encoding="utf-8")
-        report = run_checks(rubric.lab, work, parts=quick, grading=True) if quick else None
-        if slow and (report is None or report.verdict is Verdict.PASSED):
-            timed = run_checks(rubric.lab, work, parts=slow, grading=True)
-            report = report.updated_by(timed) if report else timed
+        for parts in filter(None, goes):
+            found = run_checks(rubric.lab, work, parts=parts, grading=True)
+            report = report.updated_by(found) if report else found
+            if report.verdict is not Verdict.PASSED:
+                break
     assert report is not None
     return report
 
