@@ -6,15 +6,15 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from labkit.clusters.embedded.agents import creation, naming
-from labkit.clusters.embedded.agents.engine import Engine, EngineError
+from labkit.clusters.embedded.agents.engine import EngineError
 from labkit.clusters.embedded.agents.life import LOOK_AGAIN, Life, lost
+from labkit.clusters.embedded.agents.node import Node
 from labkit.clusters.embedded.agents.settings import Lacking, environment
 from labkit.clusters.embedded.agents.status import Run, phase_of, runs_of, status_of, terminated
-from labkit.clusters.embedded.agents.volumes import Volumes
-from labkit.clusters.embedded.api import Api, moment
+from labkit.clusters.embedded.api import moment
 from labkit.clusters.embedded.controllers.base import record
 from labkit.clusters.embedded.errors import ApiError
 from labkit.clusters.embedded.resources import built_in
@@ -22,32 +22,6 @@ from labkit.clusters.embedded.resources import built_in
 Object = dict[str, Any]
 _DISK_SECONDS = 5.0
 _ENDPOINTS_SECONDS = 2.0
-
-
-class Node(Protocol):
-    """What a pod needs of its node.
-
-    Attributes:
-        api: The cluster's objects.
-        engine: Where containers run.
-        cluster: What its containers are labelled with.
-        network: The engine's network of the pods.
-        gateway: Where that network's pods reach this machine, and the cluster's names.
-        pause: The image of the container that holds a pod's network.
-        allocatable: What the node has.
-    """
-
-    api: Api
-    engine: Engine
-    cluster: str
-    network: str
-    gateway: str
-    pause: str
-    allocatable: Object
-
-    def volumes(self, uid: str) -> Volumes:
-        """The folders of a pod."""
-        ...
 
 
 class Worker:

@@ -1,4 +1,4 @@
-# How it runs today: eight machines, day and night, whether there is work or not.
+# How it runs today: twelve machines, day and night, whether there is work or not.
 provider "aws" {
   region = "us-east-1"
 }
