@@ -24,11 +24,11 @@ course: model sandbox  ## every lab's reference solution, run, judged and graded
 check: model  ## one lab's checks: make check LAB=week11/fastapi_server
 	$(WORKBOOK) check $(LAB)
 test: model browser sandbox  ## the project's own tests
-	$(RUN) pytest --durations=10
+	$(RUN) pytest -n 2 --no-loadscope-reorder --durations=15
 validate-all: model browser sandbox  ## everything of everything; takes long
 	$(WORKBOOK) validate
 	$(WORKBOOK) validate --mutants --sample 40
-	$(RUN) pytest --durations=25 -m ""
+	$(RUN) pytest -n 2 --no-loadscope-reorder --durations=25 -m ""
 bench: model sandbox  ## the project's own benchmarks: make bench PARTS="rate others"
 	@$(PYTHON) -m labkit.environments bench
 	@$(PYTHON) -m labkit.debian bench

@@ -45,6 +45,11 @@ class Progress:
     message: str
     seconds_left: float | None = None
 
+    @property
+    def words(self) -> str:
+        """As a person reads it."""
+        return f"{self.message}, {self.seconds_left:.0f} s left" if self.seconds_left else self.message
+
 
 Event = Started | Progress | Outcome
 

@@ -32,29 +32,32 @@ def number(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
-def report_html(report: Report, *, for_learner: bool = True, waiting: Sequence[CheckSpec] = ()) -> str:
+def report_html(
+    report: Report, *, for_learner: bool = True, waiting: Sequence[CheckSpec] = (), doing: str | None = None
+) -> str:
     """The table of a report.
 
     Args:
         report: What was found.
         for_learner: Hidden checks show their title and verdict only.
         waiting: Checks that have not ended yet, shown as such.
+        doing: What the first of them does now; None if none has begun.
     """
     rows = "".join(_row(outcome, report.lab, for_learner) for outcome in report.outcomes)
-    rows += "".join(_waiting_row(spec) for spec in waiting)
+    rows += "".join(_waiting_row(spec, None if place else doing) for place, spec in enumerate(waiting))
     head = "".join(
         f'<th scope="col" style="{style}">{name}</th>'
         for name, style in (("Verdict", _CELL), ("Points", _NUMBER), ("Check", _CELL))
     )
     about = f"{report.tier.value} · {report.seconds:.1f} s"
+    after = "" if waiting else f'<p style="margin:.2em .8em">{html.escape(summary(report))}</p>'
     return (
         '<table role="table" style="table-layout:auto;border-collapse:collapse;margin:.5em 0;'
         'width:100%;max-width:60em">'
         f'<caption style="{_CELL};font-weight:bold">{html.escape(report.lab)} '
         f'<span style="font-weight:normal;{_QUIET}">{about}</span></caption>'
         f"<thead><tr>{head}</tr></thead>"
-        f"<tbody>{rows}</tbody></table>"
-        f'<p style="margin:.2em .8em">{html.escape(summary(report))}</p>'
+        f"<tbody>{rows}</tbody></table>{after}"
     )
 
 
@@ -94,10 +97,12 @@ def _row(outcome: Outcome, lab: str, for_learner: bool) -> str:
     )
 
 
-def _waiting_row(spec: CheckSpec) -> str:
+def _waiting_row(spec: CheckSpec, doing: str | None) -> str:
+    said = f'<div style="{_QUIET}">{html.escape(doing)} ...</div>' if doing else ""
     return (
         '<tr style="border-top:1px solid rgba(128,128,128,.35);opacity:.65">'
-        f'<td style="{_CELL};border-left:.35em solid transparent">waiting</td>'
+        f'<td style="{_CELL};border-left:.35em solid transparent">'
+        f"{'waiting' if doing is None else 'running'}</td>"
         f'<td style="{_NUMBER}">{number(spec.points)}</td>'
-        f'<td style="{_CELL}">{html.escape(spec.title)}</td></tr>'
+        f'<td style="{_CELL};width:100%"><div>{html.escape(spec.title)}</div>{said}</td></tr>'
     )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from IPython.display import HTML, display
 
-from autograder.checking import Event, run_checks
+from autograder.checking import Event, Progress, run_checks
 from autograder.display import report_html
 from autograder.loading import load_rubric
 from autograder.results import Outcome, Report
@@ -42,19 +42,22 @@ def _check(lab_id: str, part: str | None) -> float:
     work = work_folder(course, lab)
     shown: list[Outcome] = []
     started = datetime.now(UTC)
+    doing: str | None = None
 
     def table() -> HTML:
         seconds = (datetime.now(UTC) - started).total_seconds()
         report = Report(lab=lab.id, started=started, seconds=seconds, outcomes=shown)
-        return HTML(report_html(report, waiting=specs[len(shown) :]))
+        return HTML(report_html(report, waiting=specs[len(shown) :], doing=doing))
 
     handle = display(table(), display_id=True)
     assert handle is not None
 
     def on_event(event: Event) -> None:
+        nonlocal doing
+        doing = event.words if isinstance(event, Progress) else ""
         if isinstance(event, Outcome):
             shown.append(event)
-            handle.update(table())
+        handle.update(table())
 
     with one_at_a_time(lab, course.build / "logs"):
         report = run_checks(lab, work, parts=parts, on_event=on_event)

@@ -10,16 +10,9 @@ import nbformat
 
 from autograder.course_run import CourseRun, LabRun
 from autograder.display import number, report_html
+from autograder.metrics import Finding, find_metrics
 
-METRICS = (
-    ("Model serving latency", "p99 under 100 ms", "latency"),
-    ("Availability", "99.9 %", "availability"),
-    ("Cost per inference", "under 0.001 USD", "cost"),
-    ("GPU utilisation", "above 80 %", "gpu"),
-)
-"""The course's four metrics: name, objective, and the check that measures it."""
-
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark; font-family: system-ui, sans-serif; line-height: 1.5 }
 body { max-width: 64em; margin: 2em auto; padding: 0 1em }
 table { border-collapse: collapse } th, td { text-align: left; padding: .3em .8em; vertical-align: top }
@@ -38,30 +31,21 @@ def write_html(run: CourseRun, path: Path) -> Path:
     path.write_text(
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-        f"<title>Course report</title><style>{_STYLE}</style></head><body><main>"
+        f"<title>Course report</title><style>{STYLE}</style></head><body><main>"
         "<h1>Infrastructure &amp; Deployment for Machine Learning</h1>"
         f"<p>Run on {run.started:%Y-%m-%d at %H:%M} UTC, {run.seconds / 60:.1f} minutes. "
         "Every lab's reference solution was executed and checked, and a sample cohort was graded.</p>"
         f"<h2>Scores of the reference</h2>{_scores(run)}"
-        f"<h2>The four metrics</h2><div class='cards'>{_cards(run)}</div>"
+        f"<h2>The four metrics</h2><div class='cards'>{metric_cards(metrics_of(run))}</div>"
         f"<h2>The sample cohort</h2>{_cohort(run)}"
         f"{sections}{_not_run(run)}{_own_errors(run)}</main></body></html>\n"
     )
     return path
 
 
-def metric_lines(run: CourseRun) -> list[tuple[str, str, str, str]]:
-    """Name, objective, verdict and evidence of each of the four metrics."""
-    lines = []
-    for name, objective, check in METRICS:
-        found = [o for lab in run.labs for o in lab.report.outcomes if o.check == check]
-        if found:
-            lines.append(
-                (name, objective, f"{found[0].verdict.words} ({found[0].tier.value})", found[0].evidence)
-            )
-        else:
-            lines.append((name, objective, "not measured", "No lab of this course measures it yet."))
-    return lines
+def metrics_of(run: CourseRun) -> list[Finding]:
+    """What the labs' reports say of each of the four metrics."""
+    return find_metrics((lab.report for lab in run.labs), "No lab of this course measures it yet.")
 
 
 def _scores(run: CourseRun) -> str:
@@ -77,11 +61,13 @@ def _scores(run: CourseRun) -> str:
     return f"<div class='scroll'><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
 
 
-def _cards(run: CourseRun) -> str:
+def metric_cards(findings: list[Finding]) -> str:
+    """A card for each metric: verdict, number, bound and tier."""
     return "".join(
-        f"<section class='card'><h3>{html.escape(name)}</h3><p>{html.escape(objective)}</p>"
-        f"<p><strong>{html.escape(verdict)}</strong></p><p>{html.escape(evidence)}</p></section>"
-        for name, objective, verdict, evidence in metric_lines(run)
+        f"<section class='card'><h3>{html.escape(found.metric.name)}</h3>"
+        f"<p>{html.escape(found.metric.objective)}</p>"
+        f"<p><strong>{html.escape(found.verdict)}</strong></p><p>{html.escape(found.evidence)}</p></section>"
+        for found in findings
     )
 
 

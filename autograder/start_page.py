@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import html
-import re
 from itertools import groupby
 
 from IPython.display import HTML, display
 
-from autograder.commands.progress import Standing, next_step, standings
+from autograder.commands.progress import Standing, assignment_title, next_step, standings
 from autograder.display import number
 from labkit.course import Course, find_course
 
@@ -33,7 +32,7 @@ def home_html(course: Course, found: list[Standing]) -> str:
     for assignment, group in groupby(found, key=lambda standing: labs[standing.lab].assignment):
         for row, standing in enumerate(group):
             lab = labs[standing.lab]
-            week = f'<th scope="row" style="{_CELL}">{html.escape(_title(assignment))}</th>'
+            week = f'<th scope="row" style="{_CELL}">{html.escape(assignment_title(assignment))}</th>'
             rows.append(
                 f"<tr>{week if row == 0 else '<td></td>'}"
                 f'<td style="{_CELL}"><a href="{assignment}/{lab.name}.ipynb">{_name(lab.name)}</a></td>'
@@ -41,16 +40,10 @@ def home_html(course: Course, found: list[Standing]) -> str:
             )
     head = "".join(f'<th scope="col" style="{_CELL}">{name}</th>' for name in ("Week", "Lab", "Points"))
     return (
-        f'<p style="font-size:1.1em"><strong>{html.escape(_next(found))}</strong></p>'
+        f'<p style="font-size:1.1em"><strong>{html.escape(_next(course, found))}</strong></p>'
         f'<table role="table" style="border-collapse:collapse"><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>"
     )
-
-
-def _title(assignment: str) -> str:
-    """`week11_serving` as people say it."""
-    kind, digits, topic = re.fullmatch(r"([a-z]+)(\d+)_(\w+)", assignment).groups()  # type: ignore[union-attr]
-    return f"{kind.capitalize()} {int(digits)}: {topic.replace('_', ' ')}"
 
 
 def _name(lab: str) -> str:
@@ -65,6 +58,6 @@ def _state(standing: Standing) -> str:
     return f"{points}, all passed" if not standing.next_check else points
 
 
-def _next(found: list[Standing]) -> str:
-    """What to do next, without a terminal's commands."""
-    return next_step(found).split(" (workbook ")[0].rstrip(".") + "."
+def _next(course: Course, found: list[Standing]) -> str:
+    """What to do next, without a terminal's commands and paths."""
+    return next_step(course, found).rsplit(" (", 1)[0].rstrip(".") + "."

@@ -15,6 +15,7 @@ from autograder.checking import run_checks
 from autograder.loading import load_rubric
 from benchmarks.table import Row
 from labkit.course import find_course
+from labkit.processes import die_with_parent
 
 RIGHT = {"reference": "passed", "wrong_seed": "failed"}
 CHECKS = ("latency", "overload")
@@ -50,7 +51,8 @@ def judged(name: str) -> dict[str, str]:
 @contextmanager
 def busy_loops(count: int) -> Iterator[None]:
     """Programs that do nothing but keep a core each busy."""
-    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    command = [sys.executable, "-c", "while True: pass"]
+    loops = [subprocess.Popen(command, preexec_fn=die_with_parent) for _ in range(count)]
     try:
         yield
     finally:

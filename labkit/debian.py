@@ -210,7 +210,7 @@ def ensure(name: str, machine: Machine | None = None, *, say: Say = say_on_stder
         if subprocess.run(again, cwd=REPOSITORY, check=False).returncode:
             raise Unavailable(f"{what}.", next_step=f"To install: {command}")
     else:
-        why = f"Until then {group.purpose} are skipped."
+        why = f"Wanted for {group.purpose}: until then that is left out."
         raise Unavailable(f"{what}.", why=why, next_step=f"To install: {command}")
 
 

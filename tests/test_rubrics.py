@@ -2,7 +2,7 @@
 
 import pytest
 
-from autograder.answers import answers_of
+from autograder.answers import BLANK, answers_of
 from autograder.loading import load_rubric
 from autograder.validate import validate
 from labkit.course import find_course
@@ -10,14 +10,20 @@ from labkit.models.store import models_folder, prepare
 from labkit.verdicts import Verdict
 
 COURSE = find_course()
-ANSWERS = [
-    pytest.param(lab, answer.name, id=f"{lab.id}-{answer.name}")
-    for lab in COURSE.labs
-    for answer in answers_of(load_rubric(lab))
-]
 
 
-@pytest.mark.parametrize(("lab", "name"), ANSWERS)
+def answers():
+    """Every answer of every lab; one whose checks measure time is judged alone, the others two at a time."""
+    for lab in COURSE.labs:
+        rubric = load_rubric(lab)
+        for answer in answers_of(rubric):
+            checks = rubric.with_dependencies(list(answer.loses)) if answer.loses else rubric.checks
+            timed = any(spec.timed for spec in checks) and answer.name != BLANK
+            marks = [pytest.mark.alone] * timed
+            yield pytest.param(lab, answer.name, id=f"{lab.id}-{answer.name}", marks=marks)
+
+
+@pytest.mark.parametrize(("lab", "name"), list(answers()))
 def test_an_answer_earns_what_it_says(lab, name):
     prepare(models_folder() / "digits", say=lambda _: None)
     (found,) = validate(lab, COURSE.build / "validate", only=lambda answer: answer.name == name)

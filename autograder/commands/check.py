@@ -107,8 +107,7 @@ class _Board:
         elif isinstance(event, Started):
             self.doing = self.rubric.check(event.check).title
         elif isinstance(event, Progress):
-            left = f", {event.seconds_left:.0f} s left" if event.seconds_left else ""
-            self.doing = f"{event.message}{left}"
+            self.doing = event.words
         spinner = Spinner("dots", Text(f" {self.doing} ..."))
         self.live.update(Group(_table(self.rubric, self.outcomes), Padding(spinner, (0, 1))))
 
@@ -141,11 +140,12 @@ def _ending(report: Report) -> Text:
 
 
 def _hint(console: Console, rubric: Rubric, results: Results) -> None:
-    """Show the next hint of the first check that is open."""
+    """Show the next hint of the first check that has failed, else of the first that was not run."""
     report = results.report(rubric.lab)
     seen = results.hints_seen(rubric.lab)
-    for spec in rubric.checks:
-        outcome = report.outcome(spec.name) if report else None
+    found = {spec.name: report.outcome(spec.name) if report else None for spec in rubric.checks}
+    for spec in sorted(rubric.checks, key=lambda spec: found[spec.name] is None):
+        outcome = found[spec.name]
         if not spec.hints or (outcome is not None and outcome.verdict is not Verdict.FAILED):
             continue
         shown = seen.get(spec.name, 0)

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from autograder.course_run import run_course, write_json
 from autograder.display import number
-from autograder.report import metric_lines, write_html
+from autograder.report import metrics_of, write_html
 from labkit.course import find_course
 from labkit.verdicts import Verdict
 
@@ -36,8 +36,8 @@ def course() -> None:
     metrics = Table(box=None, padding=(0, 1), title="The four metrics", title_justify="left")
     for column in ("metric", "objective", "verdict", "evidence"):
         metrics.add_column(column)
-    for line in metric_lines(run):
-        metrics.add_row(*line)
+    for each in metrics_of(run):
+        metrics.add_row(each.metric.name, each.metric.objective, each.verdict, each.evidence)
     console.print(metrics)
     console.print(f"{page.relative_to(found.root)} and {data.relative_to(found.root)} hold it all.")
     worst = Verdict.worst([lab.report.verdict for lab in run.labs])

@@ -76,9 +76,14 @@ def jupyter_settings() -> dict[str, str]:
     """Variables by which JupyterLab finds our defaults; what a person has set for themselves goes first.
 
     It asks no website for news or versions, and kernels talk through files of their owner, not through TCP.
+    In its terminals, `workbook` is found: they are no login shells, which would set PATH anew.
     """
     theirs = os.environ.get("JUPYTER_CONFIG_PATH", "")
-    return {"JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, [theirs, str(SETTINGS)]))}
+    programs = str(Path(sys.executable).parent)
+    return {
+        "JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, [theirs, str(SETTINGS)])),
+        "PATH": os.pathsep.join(filter(None, [programs, os.environ.get("PATH", "")])),
+    }
 
 
 def _tell(console: Console, changes: list[Change]) -> None:

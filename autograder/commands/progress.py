@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +16,10 @@ from rich.table import Table
 
 from autograder.display import number
 from autograder.loading import load_rubric
+from autograder.metrics import Finding, find_metrics
+from autograder.report import STYLE, metric_cards
+from autograder.results import Report
+from autograder.sources import read_source
 from autograder.workplace import Results
 from labkit.course import Course, find_course
 
@@ -23,6 +29,7 @@ class Standing:
     """How far one lab is."""
 
     lab: str
+    assignment: str
     points: float
     maximum: float
     checked: bool
@@ -33,6 +40,36 @@ class Standing:
     def share(self) -> float:
         """From 0 to 1."""
         return self.points / self.maximum if self.maximum else 0.0
+
+    @property
+    def open(self) -> str:
+        """What is to be done next in this lab, in words."""
+        if not self.checked:
+            return "not begun"
+        return self.next_check or "all passed"
+
+
+def progress(as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False) -> None:
+    """Show what is done and what to do next; learn/progress.html shows the same as a picture."""
+    course = find_course()
+    found = standings(course)
+    metrics = find_metrics(_reports(course), "You have not measured it yet.")
+    if as_json:
+        typer.echo(json.dumps([asdict(standing) for standing in found], indent=1))
+        return
+    console = Console(highlight=False)
+    table = Table(box=None, padding=(0, 1))
+    for column in ("lab", "points", "", "open"):
+        table.add_column(column)
+    for s in found:
+        bar = "█" * round(s.share * 20) + "░" * (20 - round(s.share * 20))
+        table.add_row(s.lab, f"{number(s.points)} of {number(s.maximum)}", bar, s.open)
+    console.print(table)
+    console.print(next_step(course, found), style="bold")
+    if course.learn.is_dir():
+        page = course.learn / "progress.html"
+        write_page(page, found, metrics, next_step(course, found))
+        console.print(f"As a picture: {page.relative_to(course.root)}", style="dim")
 
 
 def standings(course: Course) -> list[Standing]:
@@ -48,6 +85,7 @@ def standings(course: Course) -> list[Standing]:
         found.append(
             Standing(
                 lab=lab.id,
+                assignment=lab.assignment,
                 points=report.points if report else 0.0,
                 maximum=sum(spec.points for spec in visible),
                 checked=report is not None,
@@ -58,53 +96,54 @@ def standings(course: Course) -> list[Standing]:
     return found
 
 
-def progress(as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False) -> None:
-    """Show what is done and what to do next; learn/progress.html shows the same as a picture."""
-    course = find_course()
-    found = standings(course)
-    if as_json:
-        typer.echo(json.dumps([asdict(standing) for standing in found], indent=1))
-        return
-    console = Console(highlight=False)
-    table = Table(box=None, padding=(0, 1))
-    for column in ("lab", "points", "", "open"):
-        table.add_column(column)
-    for s in found:
-        bar = "█" * round(s.share * 20) + "░" * (20 - round(s.share * 20))
-        table.add_row(s.lab, f"{number(s.points)} of {number(s.maximum)}", bar, s.next_check or "all passed")
-    console.print(table)
-    console.print(next_step(found), style="bold")
-    if course.learn.is_dir():
-        page = course.learn / "progress.html"
-        write_page(page, found)
-        console.print(f"As a picture: {page.relative_to(course.root)}", style="dim")
-
-
-def next_step(found: list[Standing]) -> str:
+def next_step(course: Course, found: list[Standing]) -> str:
     """What to do next, in one line."""
-    for s in found:
-        if s.next_check:
-            return f"Next: {s.next_check} (workbook check {s.lab})"
-    return "Everything that is checked here has passed."
+    unfinished = sorted((s for s in found if s.next_check), key=lambda s: not s.checked)
+    if not unfinished:
+        return "Everything that is checked here has passed."
+    first = unfinished[0]
+    if first.checked:
+        return f"Next: {first.next_check} (workbook check {first.lab})"
+    lab = course.lab(first.lab)
+    minutes = read_source(lab).header.minutes
+    return f"Next: {first.lab}, about {minutes} minutes (learn/{lab.assignment}/{lab.name}.ipynb)"
 
 
-def write_page(page: Path, found: list[Standing]) -> None:
+def assignment_title(assignment: str) -> str:
+    """`week11_serving` as people say it: Week 11: serving."""
+    found = re.fullmatch(r"([a-z]+)0*(\d+)_(\w+)", assignment)
+    assert found is not None, assignment
+    return f"{found[1].capitalize()} {found[2]}: {found[3].replace('_', ' ')}"
+
+
+def write_page(page: Path, found: list[Standing], metrics: list[Finding], next_line: str) -> None:
     """The same as a page of its own, readable without colour, in dark and light."""
-    rows = "".join(
-        f"<tr><th scope='row'>{html.escape(s.lab)}</th>"
-        f"<td><meter min='0' max='{s.maximum}' value='{s.points}' "
-        f"aria-label='{html.escape(s.lab)}: {number(s.points)} of {number(s.maximum)} points'></meter></td>"
-        f"<td>{number(s.points)} of {number(s.maximum)}</td>"
-        f"<td>{html.escape(s.next_check or 'all passed')}</td></tr>"
-        for s in found
+    weeks = "".join(
+        f"<h2>{html.escape(assignment_title(assignment))}</h2>"
+        f"<div class='cards'>{''.join(map(_card, labs))}</div>"
+        for assignment, labs in groupby(found, key=lambda s: s.assignment)
     )
     page.write_text(
-        "<!doctype html><html lang='en'><meta charset='utf-8'><title>Progress</title>"
-        "<meta name='viewport' content='width=device-width'>"
-        "<style>:root{color-scheme:light dark;font-family:system-ui,sans-serif}"
-        "body{max-width:50em;margin:2em auto;padding:0 1em}td,th{text-align:left;padding:.4em .8em}"
-        "meter{width:12em;height:1.2em}</style>"
-        f"<main><h1>Progress</h1><table><thead><tr><th scope='col'>Lab</th><th scope='col'>Done</th>"
-        "<th scope='col'>Points</th><th scope='col'>Open</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table><p><strong>{html.escape(next_step(found))}</strong></p></main></html>\n"
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Progress</title>"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
+        f"<style>{STYLE} meter {{ width: 100%; height: 1.2em }}</style></head><body><main>"
+        f"<h1>Progress</h1><p><strong>{html.escape(next_line)}</strong></p>{weeks}"
+        f"<h2>The four metrics</h2><div class='cards'>{metric_cards(metrics)}</div></main></body></html>\n"
     )
+
+
+def _card(s: Standing) -> str:
+    points = f"{number(s.points)} of {number(s.maximum)} points"
+    hints = f" · {s.hints} {'hint' if s.hints == 1 else 'hints'} taken" if s.hints else ""
+    name = s.lab.partition("/")[2] or s.lab
+    open_words = f"Next: {s.open}" if s.checked and s.next_check else s.open
+    return (
+        f"<section class='card'><h3>{html.escape(name)}</h3>"
+        f"<meter min='0' max='{s.maximum}' value='{s.points}' aria-label='{html.escape(name)}: {points}'>"
+        f"</meter><p>{points}{hints}</p><p>{html.escape(open_words)}</p></section>"
+    )
+
+
+def _reports(course: Course) -> list[Report]:
+    found = (Results.of(course.learn / lab.assignment).report(lab) for lab in course.labs)
+    return [report for report in found if report is not None]

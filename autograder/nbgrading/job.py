@@ -40,6 +40,7 @@ class Settings:
         limits: How much a submission may hold.
         run: Whether notebooks are run; by default those that say so (`"workbook": {"run": true}`).
         fenced: Whether checks run learners' servers and functions in sandboxes.
+        live_labs: The ids of the labs whose live checks are run, where time is short; of all by default.
     """
 
     runner: str = ISOLATED_RUNNER
@@ -47,6 +48,11 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     run: bool | None = None
     fenced: bool = field(default_factory=can_isolate)
+    live_labs: tuple[str, ...] | None = None
+
+    def runs_live(self, lab: Lab) -> bool:
+        """Whether the lab's live checks are run."""
+        return self.live_labs is None or lab.id in self.live_labs
 
     def make_runner(self) -> NotebookRunner:
         """The runner itself."""
@@ -62,6 +68,7 @@ class Settings:
             limits=Limits(**value["limits"]),
             run=value["run"],
             fenced=value["fenced"],
+            live_labs=None if value["live_labs"] is None else tuple(value["live_labs"]),
         )
 
 
@@ -105,6 +112,7 @@ class Job:
             need
             for lab, _ in self.released.values()
             for spec in load_rubric(lab).checks
+            if self.settings.runs_live(lab)
             for need in spec.needs
         }
 
@@ -124,7 +132,7 @@ class Job:
         ]
         said = {"assignment": self.assignment, "labs": labs, "settings": asdict(self.settings)}
         (folder / "job.json").write_text(json.dumps(said, indent=1))
-        return fingerprint
+        return fingerprint if self.settings.live_labs is None else f"{fingerprint} {self.settings.live_labs}"
 
     @classmethod
     def read(cls, folder: Path) -> Job:

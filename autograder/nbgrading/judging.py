@@ -79,7 +79,7 @@ class Judging:
             nothing = problems[0].status is Status.MISSING
             report = _nothing_to_judge(lab, problems[0].message) if nothing else None
             return record.model_copy(update={"report": report})
-        if part is Part.LIVE and record.report is None:
+        if part is Part.LIVE and (record.report is None or not self.job.settings.runs_live(lab)):
             return record
         spent = dict(record.seconds)
         phase = "judge" if part is Part.ALL else f"judge {part}"
@@ -137,7 +137,7 @@ def has_more(job: Job, record: SubmissionRecord) -> bool:
     return not record.problems and any(
         spec.live
         for lab in record.labs
-        if lab.report is not None
+        if lab.report is not None and job.settings.runs_live(job.released[lab.notebook][0])
         for spec in load_rubric(job.released[lab.notebook][0]).checks
     )
 

@@ -10,7 +10,7 @@ import pytest
 from batch import grade_and_kill, hand_in, journal_of, lay_batch, lines_of
 from tiny_course import ASSIGNMENT, FILES, use_rubrics
 
-from autograder.nbgrading import Status, grade
+from autograder.nbgrading import Settings, Status, grade
 from autograder.nbgrading.grading import Done, Step
 from autograder.nbgrading.journal import Journal, one_run_at_a_time
 from autograder.nbgrading.preparing import Phase
@@ -160,3 +160,15 @@ def test_a_journal_says_the_last_word_of_each(tmp_path: Path) -> None:
 def test_nothing_is_left_running() -> None:
     mine = psutil.Process().children(recursive=True)
     assert [process for process in mine if "autograder.nbgrading.worker" in " ".join(process.cmdline())] == []
+
+
+def test_live_checks_of_some_labs_alone(tmp_path: Path) -> None:
+    course = lay_batch(tmp_path / "course", 1, live=True)
+    with use_rubrics(course):
+        static = grade(ASSIGNMENT, course=course, settings=Settings(live_labs=()))
+        (lab,) = static.records[0].labs
+        assert [outcome.check for outcome in lab.report.outcomes] == ["lines", "order", "secret"]
+        whole = grade(ASSIGNMENT, course=course)
+        assert whole.kept == []
+        (lab,) = whole.records[0].labs
+        assert "measured" in [outcome.check for outcome in lab.report.outcomes]

@@ -40,7 +40,12 @@ def test_of_a_hidden_check_the_learner_sees_the_title_only():
 
 
 def test_what_has_not_ended_waits():
-    assert "waiting" in report_html(report(), waiting=[CheckSpec("size", "asks for size", 2)])
+    checks = [CheckSpec("size", "asks for size", 2), CheckSpec("speed", "asks for speed", 4)]
+    begun = report_html(report(), waiting=checks)
+    assert (begun.count("waiting"), begun.count("running")) == (2, 0)
+    page = report_html(report(), waiting=checks, doing="the load, 12 s left")
+    assert (page.count("waiting"), page.count("running")) == (1, 1)
+    assert page.index("the load, 12 s left ...") < page.index("asks for speed")
 
 
 def test_our_own_error_is_said_as_ours():

@@ -37,6 +37,7 @@ def part(diagnosis: Diagnosis, what: str) -> Part:
     return next(part for part in diagnosis.parts if part.what == what)
 
 
+@pytest.mark.alone
 def test_this_machine_in_less_than_two_seconds():
     began = time.monotonic()
     diagnosis = examine(REPOSITORY)

@@ -111,7 +111,7 @@ def test_killed_at_any_moment_the_next_run_finishes(root, moment):
     (root / "slow").touch()
     command = [sys.executable, "-m", "labkit.environments", "tiny", "--root", str(root)]
     with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not sign.exists():
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -123,6 +123,50 @@ def test_killed_at_any_moment_the_next_run_finishes(root, moment):
     assert environment.flaw() is None
     assert version_in(environment) == "1.0"
     assert any("interrupted" in line for line in lines)
+
+
+def shim(folder, name, script):
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+    return folder / name
+
+
+def test_other_pythons_first_on_the_path_and_in_the_environment_change_nothing(root, tmp_path, monkeypatch):
+    for name in ("python", "python3", "python3.11", "python3.12"):
+        shim(tmp_path / "shims", name, "exit 9")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'shims'}{os.pathsep}{os.environ['PATH']}")
+    with monkeypatch.context() as bent:
+        bent.setenv("PYTHONHOME", "/nowhere")
+        bent.setenv("VIRTUAL_ENV", "/nowhere")
+        bent.setenv("PIP_TARGET", str(tmp_path / "elsewhere"))
+        environment = ensure("tiny", root=root, say=lambda line: None)
+    assert version_in(environment) == "1.0"
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("exit 9", "No Python 3.11 or 3.12 was found"),
+        (
+            """echo '{"executable": "/opt/python3.9", "version": [3, 9, 2], "venv": true}'""",
+            "This is Python 3.9.2",
+        ),
+        (
+            """echo '{"executable": "/opt/p", "version": [3, 11, 2], "venv": false}'""",
+            "apt-get install .*3.11-venv",
+        ),
+    ],
+    ids=["runs not at all", "too old", "without venv"],
+)
+def test_a_machine_without_the_right_python_is_told_what_to_install(tmp_path, monkeypatch, script, says):
+    found = shim(tmp_path / "bin", "python3.11", script)
+    monkeypatch.setattr(interpreters, "DEBIAN", tmp_path / "nothing")
+    monkeypatch.setattr(sys, "executable", str(found))
+    monkeypatch.setenv("PATH", str(found.parent))
+    with pytest.raises(WorkbookError, match=says):
+        interpreters.find()
 
 
 def test_two_at_once_make_it_once(root):

@@ -99,7 +99,8 @@ def test_base(submitted):
     evidence = f"the last stage stands on {base.tagged}"
     if base.name != "nvidia/cuda":
         require(False, evidence, cause="That is none of NVIDIA's CUDA images.")
-    require(base.tag.startswith(f"{CUDA}."), evidence, cause=f"The course's CUDA is {CUDA}.")
+    if not base.tag.startswith(f"{CUDA}."):
+        require(False, evidence, cause=f"The course's CUDA is {CUDA}.")
     devel = "devel" in base.tag.split("-")
     require(
         not devel, evidence, cause="devel is for stages that compile: nothing of it is used when serving."

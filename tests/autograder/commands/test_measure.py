@@ -55,6 +55,7 @@ def test_latency_for_a_person_fits_a_screen_and_plots(good, tmp_path):
     assert (tmp_path / "p.png").stat().st_size > 1000
 
 
+@pytest.mark.alone
 def test_a_slow_server_fails():
     with serving(slow) as server:
         result = measure("latency", server.url, *SHORT, "--objective", "900ms", "--json")
@@ -90,6 +91,7 @@ def test_a_body_is_sent_with_its_headers(tmp_path):
     assert set(seen[1:]) == {("POST", b'{"image": [1]}', True)}
 
 
+@pytest.mark.alone
 def test_overload_within_the_run_is_counted():
     async def sheds(exchange):
         if exchange.number > 5 and exchange.number % 3 == 0:
@@ -123,6 +125,7 @@ def test_cost_names_the_price_and_its_date(good):
     assert "a million" in " ".join(dear.output.split())
 
 
+@pytest.mark.alone
 def test_a_rate_that_one_replica_does_not_keep_is_not_priced():
     with serving(slow) as server:
         result = measure("cost", server.url, *SHORT, "--objective", "900ms", "--json")

@@ -103,6 +103,7 @@ def test_a_server_that_dies_and_comes_back(serve):
     assert 5 <= recording.misses <= 120
 
 
+@pytest.mark.alone
 def test_latency_counts_from_the_intended_time(serve):
     """A server that handles one request at a time, 50 ms each, at 80 a second: the queue's wait counts."""
     lock = asyncio.Lock()
@@ -118,6 +119,7 @@ def test_latency_counts_from_the_intended_time(serve):
     assert waits[0] < 300
 
 
+@pytest.mark.alone
 def test_a_slow_answer_does_not_hold_up_the_next(serve):
     async def first_is_slow(exchange):
         await asyncio.sleep(1.0 if exchange.number == 1 else 0)

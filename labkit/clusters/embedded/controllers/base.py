@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import heapq
 import logging
 from collections import deque
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from labkit.clusters.embedded.api import Api, suffix, timestamp
+from labkit.clusters.embedded.api import Api, timestamp
 from labkit.clusters.embedded.errors import ApiError
 from labkit.clusters.embedded.resources import built_in
 from labkit.clusters.embedded.selectors import labels_of, matches
@@ -229,17 +230,15 @@ def record(api: Api, about: Object, reason: str, message: str, source: str, kind
     """Write an event; the same one again is counted."""
     metadata, now = about["metadata"], timestamp()
     namespace = metadata.get("namespace") or "default"
-    for event in api.each("events", namespace):
-        if (event["involvedObject"].get("uid"), event["reason"], event["message"]) == (
-            metadata["uid"],
-            reason,
-            message,
-        ):
-            change = {"count": event.get("count", 1) + 1, "lastTimestamp": now}
-            api.patch(built_in("events"), namespace, event["metadata"]["name"], change)
-            return
+    # Named by what it says, so that the same one is found without a look at all others.
+    mark = hashlib.sha256("\n".join((metadata["uid"], reason, message)).encode()).hexdigest()[:16]
+    named = f"{metadata['name'][:200]}.{mark}"
+    if (event := api.find("events", namespace, named)) is not None:
+        change = {"count": event.get("count", 1) + 1, "lastTimestamp": now}
+        api.patch(built_in("events"), namespace, named, change)
+        return
     event = {
-        "metadata": {"name": f"{metadata['name'][:200]}.{suffix()}{suffix()}"},
+        "metadata": {"name": named},
         "involvedObject": {
             "apiVersion": about["apiVersion"],
             "kind": about["kind"],
