@@ -49,6 +49,7 @@ class ByModule(LoadScopeScheduling):
         return nodeid if module in SHARE_NOTHING else module
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByModule:
     """How `-n 2` hands out tests, whatever `--dist` says."""
     return ByModule(config, log)

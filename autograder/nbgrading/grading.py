@@ -107,7 +107,7 @@ def grade(
         say=on_event or (lambda event: None),
     )
     folders = Folders.of(request.course)
-    return carry_out(request, Journal(folders.grading / assignment), Run, again=again)
+    return carry_out(request, folders.grading / assignment, Run, again=again)
 
 
 @dataclass(frozen=True)
@@ -123,12 +123,12 @@ class Request:
     say: Listener
 
 
-def carry_out(request: Request, journal: Journal, kind: type[Run], *, again: bool) -> Summary:
+def carry_out(request: Request, notes: Path, kind: type[Run], *, again: bool) -> Summary:
     """Plan, judge and record.
 
     Args:
         request: What is asked for.
-        journal: Says what is done already, and takes what is found.
+        notes: The folder of the journal, which says what is done already and takes what is found.
         kind: What records, and what it keeps of earlier runs.
         again: Judge also what has not changed.
 
@@ -147,6 +147,7 @@ def carry_out(request: Request, journal: Journal, kind: type[Run], *, again: boo
         require_assignment(gradebook, assignment)
         roster = [str(student.id) for student in gradebook.students]
         chosen, refused = _choose(folders, assignment, request.learners, roster)
+        journal = Journal(notes)
         run = kind(folders, job, journal, gradebook, request.say, total=len(chosen))
         with run.takes("plan"):
             job_key = job.write(scratch / "job")

@@ -94,7 +94,7 @@ def regrade(
     course = course or find_course()
     folders = Folders.of(course)
     wanted = _wanted(course, assignment, check)
-    held = Journal(folders.grading / "regrade" / assignment)
+    held = folders.grading / "regrade" / assignment
     changed: list[Changed] = []
 
     class Held(Run):
@@ -116,15 +116,15 @@ def regrade(
 
         def take_over(self, found: Found) -> None:
             """Let the grading's own run record it, as if it had found it itself."""
+            recording = Journal(self.folders.grading / assignment)
             silent = Run(self.folders, self.job, recording, self.gradebook, lambda event: None, total=1)
             silent.record(found)
             self.own_errors += [error for error in silent.own_errors if error not in self.own_errors]
 
         def end(self) -> None:
             if write:
-                shutil.rmtree(held.folder, ignore_errors=True)
+                shutil.rmtree(held, ignore_errors=True)
 
-    recording = Journal(folders.grading / assignment)
     request = Request(
         assignment=assignment,
         learners=learners,
