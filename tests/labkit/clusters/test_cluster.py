@@ -134,6 +134,10 @@ def test_any_cluster_by_its_kubeconfig(cluster):
     assert cluster.process is not None
 
 
+# A request that is cut off while urllib opens it leaves its socket to the garbage collector.
+@pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning"
+)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_killed_in_the_midst_of_writing_it_keeps_all_that_it_answered(tmp_path, seed):
     cluster = EmbeddedCluster(tmp_path / "killed", containers=False)
