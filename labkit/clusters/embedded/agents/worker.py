@@ -315,7 +315,8 @@ class Worker:
         metadata = self.pod["metadata"]
         if self._gone or "deletionTimestamp" not in metadata:
             return 0.0
-        return (moment(metadata["deletionTimestamp"]) - datetime.now(UTC)).total_seconds()
+        # The time stands there in whole seconds, cut off: one more, so that it is never less than was asked.
+        return (moment(metadata["deletionTimestamp"]) - datetime.now(UTC)).total_seconds() + 1.0
 
     async def _until_no_endpoint(self) -> None:
         """Wait until no Service sends anything here any more."""
