@@ -176,7 +176,10 @@ def read_plain(source: Path) -> nbformat.NotebookNode:
     notebook = myst_to_notebook(source.read_text(encoding="utf-8"))
     for number, cell in enumerate(notebook.cells, start=1):
         cell["id"] = f"{source.stem.casefold()}-{number}".replace("_", "-")
-    notebook.metadata.pop("jupytext", None)
+    kernelspec = notebook.metadata["kernelspec"]
+    notebook.metadata = nbformat.from_dict(
+        {"kernelspec": kernelspec, "language_info": {"name": kernelspec["language"]}}
+    )
     return notebook
 
 

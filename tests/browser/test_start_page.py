@@ -31,11 +31,13 @@ def course(tmp_path_factory):
 
 def test_it_shows_what_is_next_and_leads_there(browser, jupyter_server, course, screenshot):
     server = jupyter_server(course.learn)
+    browser.set_window_size(1300, 2400)  # JupyterLab takes cells that are out of sight out of the page
     browser.get(server.page(f"lab/tree/{START_PAGE}.ipynb"))
-    wait = WebDriverWait(browser, 90)
+    wait = WebDriverWait(browser, 40)
     ready = "return !!(window.jupyterapp && document.querySelector('.jp-Notebook .jp-Cell'))"
     wait.until(lambda b: b.execute_script(ready))
-    wait.until(lambda b: "Idle" in b.find_element(By.TAG_NAME, "body").text)
+    idle = "return document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle'"
+    wait.until(lambda b: b.execute_script(idle))
     browser.execute_script("window.jupyterapp.commands.execute('notebook:run-all-cells')")
     table = wait.until(lambda b: b.find_element(By.CSS_SELECTOR, ".jp-Notebook table[role=table]"))
     wait.until(lambda b: "cores" in b.find_element(By.CSS_SELECTOR, ".jp-Notebook").text)
