@@ -1,8 +1,8 @@
 """What all tests share: who runs beside whom, and an engine that the tests started is stopped at the end.
 
 `make test` runs two tests at a time. The tests of a module stay in one process, for what they share; those of
-modules that share nothing go one by one to whoever is free. Tests marked `alone` measure time: nothing runs
-beside them, and they come last.
+modules that share nothing go one by one to whoever is free. Tests marked `alone` measure time, or end
+what others use: nothing runs beside them, and they come last.
 """
 
 from __future__ import annotations

@@ -57,6 +57,7 @@ def test_a_build_that_lacks_the_network(engine, context):
         engine.build(context(f'{BASE}RUN python3 -c "{code}"\n'), network=False)
 
 
+@pytest.mark.alone  # the engine that it kills is everybody's
 def test_an_engine_that_ends_during_a_build_is_started_again(engine, context):
     folder = context(f"{BASE}RUN echo under way; sleep 30.25\n")
     pid = int((engine.daemon.run / "pid").read_text())
