@@ -32,7 +32,7 @@ WITHOUT_CHECKS = [
     for labs in COURSE.assignments.values()
     for place, lab in enumerate(labs)
 ]
-"""For nbval: `make test` takes the second lab of each week, whose first runs whole; the others are nightly."""
+"""For nbval: `make test` takes the second lab of a week, whose first runs whole; the others are nightly."""
 
 
 @pytest.fixture(scope="module", autouse=True)
