@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,20 +45,17 @@ def measured(
     return judge_gpu(samples, at_least=at_least, confidence=confidence), samples.as_json()
 
 
-def keep(evidence: Path, samples: str) -> None:
-    """Write the samples.
+def check_place(evidence: Path) -> None:
+    """Say before anything is measured that its samples could not be kept there.
 
     Raises:
-        WorkbookError: They can't be written there.
+        WorkbookError: They could not.
     """
-    try:
-        evidence.write_text(samples, encoding="utf-8")
-    except OSError as error:
+    if not os.access(evidence if evidence.exists() else evidence.parent, os.W_OK) or evidence.is_dir():
         raise WorkbookError(
             f"The samples could not be written to {evidence}.",
-            why=f"{error.strerror}.",
             next_step="Give a file in a folder that exists.",
-        ) from None
+        )
 
 
 def show(console: Console, title: str, judgement: Judgement) -> None:
@@ -93,11 +91,13 @@ def gpu(
 ) -> None:
     """Are the GPUs kept busy while a command runs?"""
     with measuring.told_plainly(as_json):
+        if evidence is not None:
+            check_place(evidence)
         judgement, samples = measured(
             command, seconds or float("inf"), warmup, interval, objective, confidence
         )
         if evidence is not None and samples:
-            keep(evidence, samples)
+            evidence.write_text(samples, encoding="utf-8")
         if as_json:
             said = {"verdict": judgement.verdict.value, "summary": judgement.summary}
             typer.echo(json.dumps({**said, "tier": judgement.tier.value, **judgement.measured}, indent=2))

@@ -129,13 +129,12 @@ def _drawn_weights() -> tuple[Floats, Floats]:
 def _states(inward: Floats, recurrent: Floats, images: NDArray[np.uint8]) -> Floats:
     """The mean of the states after each row, for every image; shape `(images, UNITS)`."""
     rows = images.reshape(-1, ROWS, COLUMNS).astype(np.float32) / np.float32(255)
-    state = np.zeros((len(images), UNITS), np.float32)
-    total = np.zeros_like(state)
+    state: Floats = np.zeros((len(images), UNITS), np.float32)
+    total: Floats = np.zeros_like(state)
     for row in range(ROWS):
-        state = np.tanh(rows[:, row] @ inward + state @ recurrent)
+        state = np.tanh(rows[:, row] @ inward + state @ recurrent).astype(np.float32)
         total += state
-    mean: Floats = total / ROWS
-    return mean
+    return (total / ROWS).astype(np.float32)
 
 
 def _readout(states: Floats, digits: NDArray[np.int64]) -> Floats:

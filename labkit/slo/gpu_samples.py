@@ -77,7 +77,7 @@ class GpuSamples:
         A GPU that stands idle beside a busy one is paid for as well.
         """
         times = np.array(self.seconds, dtype=np.float64)
-        mean = np.array(self.utilisation, dtype=np.float64).reshape(len(times), -1).mean(axis=1)
+        mean = np.array(self.utilisation, dtype=np.float64).reshape(len(times), len(self.gpus)).mean(axis=1)
         counted = times >= self.warmup
         return times[counted], mean[counted]
 

@@ -52,7 +52,9 @@ class NvmlGpus:
 
     def __init__(self, library: Any = None) -> None:
         if library is None:
-            import pynvml as library  # opens no driver yet
+            import pynvml  # opens no driver yet
+
+            library = pynvml
         self._library = library
         try:
             library.nvmlInit()

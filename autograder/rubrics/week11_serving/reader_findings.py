@@ -67,9 +67,9 @@ def why_missed(recording: Recording) -> str:
     if lost := recording.misses - seen.get(Outcome.TIMEOUT, 0):
         return f"{lost} of {recording.requests} got no answer at all, or another status than 200."
     latency = recording.latency_ms[np.isfinite(recording.latency_ms)]
-    if len(latency) and np.quantile(latency, 0.25) > BUSY.milliseconds:
-        half = len(latency) // 2
-        if np.median(latency[half:]) > 1.5 * np.median(latency[:half]):
-            return "Everybody waited longer than the one before: it does not keep up."
-        return "Nearly everybody waited."
-    return "Some waited: for company, or behind a large batch."
+    early, late = (float(np.median(half)) for half in np.array_split(latency, 2))
+    if late > max(2 * early, BUSY.milliseconds):
+        return "Everybody waited longer than the one before: it does not keep up."
+    if np.median(latency) > ALONE.milliseconds:
+        return "Most of them waited, with hardly anything to do: for company?"
+    return "Some of them waited: for company, or behind a large batch."
