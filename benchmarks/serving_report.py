@@ -28,9 +28,9 @@ HEAD = """\
 <!-- Written by `make bench-serving`; change benchmarks/serving_report.py instead. -->
 
 The digit classifier of week 11 behind every framework, each run by ONNX Runtime on one thread through the
-handler `labkit/serving/programs/handler.py`, one worker, nothing put together unless the row says so; the two
-rows of lab 11-01 run PyTorch. The load is open: single images arriving independently of each other, and
-beside them a request of 32 images twice a second. Server and load generator share the machine:
+handler `labkit/serving/programs/handler.py`, one worker, nothing put together unless the row says so; the
+rows of labs 11-01 and 11-02 run PyTorch. The load is open: single images arriving independently of each
+other, and beside them a request of 32 images twice a second. Server and load generator share the machine:
 {machine}.
 
 - **start**: from the command to the first answered prediction; **memory**: of the whole process tree, shared
@@ -38,6 +38,7 @@ beside them a request of 32 images twice a second. Server and load generator sha
 - **p50, p99**: of single images at 100 a second.
 - **highest rate**: the last step of the ladder {ladder} at which p99 stayed under 100 ms; a step that missed
   was tried once more. One step lasts {seconds} seconds, so that a single round tells p99 apart only roughly.
+  Every second step is taken first, then the one before the first miss.
 - Each figure is the median of the rounds, with the lowest and the highest in brackets. A round takes every
   framework once. **Where the brackets of two rows overlap, no difference has been shown.**
 - **cost**: a million answers on the mostly idle day of `labkit.slo` with its peak at the highest rate, on
@@ -47,7 +48,32 @@ beside them a request of 32 images twice a second. Server and load generator sha
 FEWEST_ROUNDS = 3
 FEW_ROUNDS = f"""
 **Some rows had fewer than {FEWEST_ROUNDS} rounds: they show that a server runs, not which is better.**
-Whether the machine was otherwise idle is not recorded.
+"""
+BUSY = """
+Other programs took up to {share} of the machine during the steps at 100 a second (the median: {middle}).
+"""
+
+COMPARED = {
+    "lab 11-01 reference": (
+        "seed's server",
+        "torchserve torchserve",
+        "mlserver v2",
+        "kserve v2",
+        "kserve v1",
+        "triton v2",
+    ),
+    "lab 11-02 reference": ("torchserve torchserve-grpc", "mlserver grpc", "kserve grpc", "triton grpc"),
+}
+"""The references of the labs, and what each is held against."""
+RATIOS = """
+## The labs' references beside the others
+
+The highest rate of a reference divided by that of another row *in the same round*: the median of the rounds,
+with the lowest and the highest. With {rounds} rounds, the bracket holds the true median with a probability of
+{sure} or more. Where it holds 1, no difference has been shown.
+
+| | divided by | rounds | ratio | |
+| --- | --- | --- | --- | --- |
 """
 
 
@@ -106,13 +132,16 @@ def _page(
     head = HEAD.format(
         machine=machine,
         ladder=", ".join(f"{step:,}" for step in LADDER),
-        seconds=3,
+        seconds=" to ".join(sorted({f"{each['seconds']:g}" for found in done.values() for each in found})),
         instance=INSTANCE,
         price=price.usd_per_hour,
         date=price.date,
     )
     if any(len(found) < FEWEST_ROUNDS for found in done.values()):
         head += FEW_ROUNDS
+    shares = [each["bystanders"] for found in done.values() for each in found if each.get("bystanders")]
+    if shares:
+        head += BUSY.format(share=f"{max(shares):.0%}", middle=f"{statistics.median(shares):.0%}")
     lines = [head, "![Highest rate within the objective](pictures/serving-rates.png)", ""]
     lines += ["![Start and memory](pictures/serving-footprint.png)", ""]
     lines += [
@@ -137,6 +166,7 @@ def _page(
             cost,
         ]
         lines.append(f"| {' | '.join(cells)} |")
+    lines += _ratios(rows)
     lines += ["", "## What each of them runs", ""]
     lines += [f"- **{backend(name).title}** (`{name}`): {backend(name).runs}." for name in names()]
     missing = {name: found[-1]["why_not"] for name, found in rows.items() if name not in done}
@@ -147,6 +177,33 @@ def _page(
         *(f"- **{name}**: its turn has not come yet." for name in candidates() if name not in rows),
     ]
     return lines
+
+
+def ratios(rows: dict[str, list[dict[str, Any]]], one: str, other: str) -> list[float]:
+    """By how much the one's highest rate exceeds the other's, in each round that has both."""
+    pairs = zip(rows.get(one, []), rows.get(other, []), strict=False)
+    rates = [(first.get("highest_rate"), second.get("highest_rate")) for first, second in pairs]
+    return [first / second for first, second in rates if first is not None and second]
+
+
+def _ratios(rows: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """The section that holds the labs' references against other rows; empty if nothing was measured of it."""
+    lines = []
+    fewest = 0
+    for one, others in COMPARED.items():
+        for other in others:
+            found = ratios(rows, one, other)
+            if not found:
+                continue
+            fewest = min(fewest or len(found), len(found))
+            low, high = min(found), max(found)
+            said = "above" if low > 1 else "below" if high < 1 else "no difference shown"
+            bracket = f"{statistics.median(found):.2f} [{low:.2f}, {high:.2f}]"
+            lines.append(f"| {one} | {other} | {len(found)} | {bracket} | {said} |")
+    if not lines:
+        return []
+    sure = f"{1 - 0.5 ** (fewest - 1):.0%}"  # both ends beyond the median: 2 * (1/2) ** rounds
+    return [RATIOS.format(rounds=fewest, sure=sure).rstrip("\n"), *lines]
 
 
 def _spread(found: list[dict[str, Any]], key: str, unit: float, form: str) -> str:
