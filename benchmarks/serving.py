@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import serving_report
+from benchmarks.serving_rounds import LADDER, LOADS, MIXED, Load, counts
 from benchmarks.serving_rows import Candidate, candidates, started
 from labkit.errors import WorkbookError
 from labkit.load import Recording
@@ -27,9 +28,6 @@ from labkit.serving.workload import BATCH, SINGLE, Workload, within
 RESULTS = Path("build") / "benchmarks" / "serving.jsonl"
 OBJECTIVE_MS = 100.0
 COMMON_RATE = 100
-LADDER = (100, 200, 300, 400, 600, 800, 1100, 1500, 2000, 2700, 3600)
-"""Single requests a second; the highest of them within the objective is reported."""
-BATCH_ROWS = 32
 
 
 def main() -> None:
@@ -38,6 +36,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each step of the ladder")
     parser.add_argument("--most-seconds", type=float, default=float("inf"), help="stop after so many")
+    parser.add_argument("--load", choices=LOADS, default=MIXED.name, help="what comes beside single images")
     parser.add_argument("--report", action="store_true", help="only write the report")
     parser.add_argument("names", nargs="*", help=f"rows: {', '.join(candidates())}; all by default")
     asked = parser.parse_args()
@@ -45,32 +44,34 @@ def main() -> None:
         unknown = set(asked.names) - set(candidates())
         if unknown:
             parser.error(f"there is no row {', '.join(sorted(unknown))}")
-        measure_rounds(asked.names or list(candidates()), asked.rounds, asked.seconds, asked.most_seconds)
+        names = asked.names or list(candidates())
+        measure_rounds(names, LOADS[asked.load], asked.rounds, asked.seconds, asked.most_seconds)
     serving_report.write(RESULTS)
 
 
-def measure_rounds(names: list[str], rounds: int, seconds: float, most_seconds: float) -> None:
+def measure_rounds(names: list[str], load: Load, rounds: int, seconds: float, most_seconds: float) -> None:
     """Take each row once a round; rows that were measured least often come first."""
     prepare(models_folder() / "digits")
     rows = candidates()
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     for _ in range(rounds):
-        counts = serving_report.counts(RESULTS)
-        for name in sorted(names, key=lambda each: counts.get(each, 0)):
+        so_far = counts(RESULTS, load)
+        for name in sorted(names, key=lambda each: so_far[each]):
             if time.monotonic() - began > most_seconds:
                 return
-            result = {"name": name, **measured(rows[name], seconds, seed=counts.get(name, 0))}
+            found = measured(rows[name], load, seconds, seed=so_far[name])
+            result = {"name": name, "load": load.name, **found}
             with RESULTS.open("a") as file:
                 file.write(json.dumps(result) + "\n")
             print(serving_report.line(result), file=sys.stderr, flush=True)
 
 
-def measured(candidate: Candidate, seconds: float, seed: int) -> dict[str, Any]:
+def measured(candidate: Candidate, load: Load, seconds: float, seed: int) -> dict[str, Any]:
     """One row of one round, or why there is none."""
     try:
         with started(candidate) as (endpoint, dialect):
-            climbed = climb(endpoint, dialect, seconds, seed)
+            climbed = climb(endpoint, dialect, load, seconds, seed)
             return {
                 "start_seconds": endpoint.start_seconds,
                 "memory_bytes": endpoint.memory_bytes,
@@ -80,14 +81,14 @@ def measured(candidate: Candidate, seconds: float, seed: int) -> dict[str, Any]:
         return {"why_not": str(error)}
 
 
-def climb(endpoint: Endpoint, dialect: Dialect, seconds: float, seed: int) -> dict[str, Any]:
+def climb(endpoint: Endpoint, dialect: Dialect, load: Load, seconds: float, seed: int) -> dict[str, Any]:
     """The highest step of the ladder that keeps the objective; a step that misses is tried once more.
 
     Every second step first, then the one between the last that kept it and the first that did not.
     """
     with np.load(models_folder() / "digits" / "reference.npz", allow_pickle=False) as reference:
         rows, answers = reference["images"][:100].astype(np.float32), reference["scores"][:100]
-    workload = Workload(rows=rows, answers=answers, batch_rows=BATCH_ROWS)
+    workload = Workload(rows=rows, answers=answers, batch_rows=load.rows, batches_per_second=load.per_second)
     found: dict[str, Any] = {"seconds": seconds, "highest_rate": 0}
 
     def keeps(rate: int) -> bool:

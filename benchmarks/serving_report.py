@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import statistics
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from benchmarks.serving_rounds import BULK, LADDER, Rounds, middle, ratio, read, spread, whole
 from labkit.load.plots import COLOURS
 from labkit.serving import backend
 from labkit.serving.choice import names
@@ -72,35 +71,28 @@ The highest rate of a reference divided by that of another row *in the same roun
 with the lowest and the highest. With {rounds} rounds, the bracket holds the true median with a probability of
 {sure} or more. Where it holds 1, no difference has been shown.
 
-| | divided by | rounds | ratio | |
-| --- | --- | --- | --- | --- |
+| | divided by | beside requests of | rounds | ratio | |
+| --- | --- | --- | --- | --- | --- |
 """
+BULK_HEAD = """
+## Beside bulk requests
+
+The load of labs 11-01 and 11-02: beside the single images a request of 1,000 every other second, on which a
+model works for longer than 100 ms. A server that lets the others wait meanwhile keeps the objective at no
+rate, and its highest rate is 0; p99 is that of single images at 100 a second.
+
+| server | rounds | p99 ms | highest rate /s |
+| --- | --- | --- | --- |"""
 
 
 def write(results: Path) -> None:
     """Write the page from all rounds that were measured."""
-    rows = read(results)
+    rows, bulk = read(results), read(results, BULK)
     PICTURES.mkdir(parents=True, exist_ok=True)
-    done = {name: [each for each in found if "why_not" not in each] for name, found in rows.items()}
-    done = {name: found for name, found in done.items() if found}
+    done = whole(rows)
     order = sorted(done, key=lambda name: -middle(done[name], "highest_rate"))
     _draw(done, order)
-    PAGE.write_text("\n".join(_page(rows, done, order)) + "\n")
-
-
-def read(results: Path) -> dict[str, list[dict[str, Any]]]:
-    """What was measured, by the row's name."""
-    rows: dict[str, list[dict[str, Any]]] = {}
-    if results.is_file():
-        for line in results.read_text().splitlines():
-            found = json.loads(line)
-            rows.setdefault(found["name"], []).append(found)
-    return rows
-
-
-def counts(results: Path) -> Counter[str]:
-    """How often each row was measured."""
-    return Counter({name: len(found) for name, found in read(results).items()})
+    PAGE.write_text("\n".join(_page(rows, done, order, bulk)) + "\n")
 
 
 def line(result: dict[str, Any]) -> str:
@@ -113,16 +105,8 @@ def line(result: dict[str, Any]) -> str:
     )
 
 
-def middle(found: list[dict[str, Any]], key: str) -> float:
-    """The median of a figure over the rounds; not a number where none has it."""
-    values = [each[key] for each in found if each.get(key) is not None]
-    return statistics.median(values) if values else float("nan")
-
-
-def _page(
-    rows: dict[str, list[dict[str, Any]]], done: dict[str, list[dict[str, Any]]], order: list[str]
-) -> list[str]:
-    from benchmarks.serving import LADDER, candidates
+def _page(rows: Rounds, done: Rounds, order: list[str], bulk: Rounds) -> list[str]:
+    from benchmarks.serving_rows import candidates
 
     price = price_of(INSTANCE)
     machine = (
@@ -158,15 +142,16 @@ def _page(
         cells = [
             name,
             str(len(found)),
-            _spread(found, "start_seconds", 1, ".1f"),
-            _spread(found, "memory_bytes", 2**20, ".0f"),
-            _spread(found, "p50_ms", 1, ".1f"),
-            _spread(found, "p99_ms", 1, ".1f"),
-            _spread(found, "highest_rate", 1, ",.0f"),
+            spread(found, "start_seconds", 1, ".1f"),
+            spread(found, "memory_bytes", 2**20, ".0f"),
+            spread(found, "p50_ms", 1, ".1f"),
+            spread(found, "p99_ms", 1, ".1f"),
+            spread(found, "highest_rate", 1, ",.0f"),
             cost,
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    lines += _ratios(rows)
+    lines += _bulk(bulk)
+    lines += _ratios(rows, bulk)
     lines += ["", "## What each of them runs", ""]
     lines += [f"- **{backend(name).title}** (`{name}`): {backend(name).runs}." for name in names()]
     missing = {name: found[-1]["why_not"] for name, found in rows.items() if name not in done}
@@ -179,42 +164,46 @@ def _page(
     return lines
 
 
-def ratios(rows: dict[str, list[dict[str, Any]]], one: str, other: str) -> list[float]:
-    """By how much the one's highest rate exceeds the other's, in each round that has both."""
-    pairs = zip(rows.get(one, []), rows.get(other, []), strict=False)
-    rates = [(first.get("highest_rate"), second.get("highest_rate")) for first, second in pairs]
-    return [first / second for first, second in rates if first is not None and second]
-
-
-def _ratios(rows: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """The section that holds the labs' references against other rows; empty if nothing was measured of it."""
-    lines = []
-    fewest = 0
-    for one, others in COMPARED.items():
-        for other in others:
-            found = ratios(rows, one, other)
-            if not found:
-                continue
-            fewest = min(fewest or len(found), len(found))
-            low, high = min(found), max(found)
-            said = "above" if low > 1 else "below" if high < 1 else "no difference shown"
-            bracket = f"{statistics.median(found):.2f} [{low:.2f}, {high:.2f}]"
-            lines.append(f"| {one} | {other} | {len(found)} | {bracket} | {said} |")
-    if not lines:
+def _bulk(rows: Rounds) -> list[str]:
+    """The section on bulk requests; empty if nothing was measured of it."""
+    done = whole(rows)
+    if not done:
         return []
-    sure = f"{1 - 0.5 ** (fewest - 1):.0%}"  # both ends beyond the median: 2 * (1/2) ** rounds
-    return [RATIOS.format(rounds=fewest, sure=sure).rstrip("\n"), *lines]
+    lines = [BULK_HEAD]
+    for name in sorted(done, key=lambda name: -middle(done[name], "highest_rate")):
+        found = done[name]
+        cells = [
+            str(len(found)),
+            spread(found, "p99_ms", 1, ",.0f"),
+            spread(found, "highest_rate", 1, ",.0f"),
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
 
 
-def _spread(found: list[dict[str, Any]], key: str, unit: float, form: str) -> str:
-    values = [each[key] / unit for each in found if each.get(key) is not None]
-    if not values:
-        return "no answer in time"
-    text = format(statistics.median(values), form)
-    return f"{text} [{min(values):{form}}, {max(values):{form}}]" if len(values) > 1 else text
+def _ratios(mixed: Rounds, bulk: Rounds) -> list[str]:
+    """The section that holds the labs' references against other rows; empty if nothing was measured of it."""
+    found = [
+        (one, other, beside, ratio(rows, one, other))
+        for one, others in COMPARED.items()
+        for beside, rows in (("32 twice a second", mixed), ("1,000 every other second", bulk))
+        for other in others
+    ]
+    known = [(*names, each) for *names, each in found if each is not None]
+    if not known:
+        return []
+    fewest = min(len(each.values) for *_, each in known)
+    sure = f"{1 - 0.5 ** (fewest - 1):.0%}"  # all rounds on one side of the median: 2 * (1/2) ** rounds
+    return [
+        RATIOS.format(rounds=fewest, sure=sure).rstrip("\n"),
+        *(
+            f"| {one} | {other} | {beside} | {len(each.values)} | {each} | {each.says} |"
+            for one, other, beside, each in known
+        ),
+    ]
 
 
-def _draw(done: dict[str, list[dict[str, Any]]], order: list[str]) -> None:
+def _draw(done: Rounds, order: list[str]) -> None:
     """Two pictures: rates with their spread, and start beside memory."""
     from matplotlib.figure import Figure
 

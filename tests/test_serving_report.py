@@ -5,6 +5,7 @@ import json
 import pytest
 
 from benchmarks import serving, serving_report
+from benchmarks.serving_rounds import BULK, MIXED, ratio
 from benchmarks.serving_rows import candidates
 
 
@@ -39,20 +40,32 @@ def page(tmp_path, monkeypatch):
 
 def test_a_ratio_is_taken_within_a_round():
     rows = {"a": [row("a", 400), row("a", 100)], "b": [row("b", 200), row("b", 50), row("b", 1)]}
-    assert serving_report.ratios(rows, "a", "b") == [2.0, 2.0]
-    assert serving_report.ratios(rows, "a", "c") == []
+    assert ratio(rows, "a", "b").values == [2.0, 2.0]
+    assert ratio(rows, "a", "c") is None
     rows["b"][0] = {"name": "b", "why_not": "it did not start"}
-    assert serving_report.ratios(rows, "a", "b") == [2.0]
+    assert ratio(rows, "a", "b").values == [2.0]
+
+
+def test_a_row_that_keeps_the_objective_nowhere_bounds_the_ratio():
+    found = ratio({"a": [row("a", 400)], "b": [row("b", 0)]}, "a", "b")
+    assert str(found) == "more than 4.00 [4.00, 4.00]"
+    assert found.says == "above"
 
 
 def test_a_ratio_names_a_difference_only_where_the_bracket_does(page):
     reference, seed = "lab 11-01 reference", "seed's server"
     rounds = [(800, 400), (900, 300), (600, 400)]
     text = page(*(row(n, rate) for pair in rounds for n, rate in zip((reference, seed), pair, strict=True)))
-    assert f"| {reference} | {seed} | 3 | 2.00 [1.50, 3.00] | above |" in text
+    assert f"| {reference} | {seed} | 32 twice a second | 3 | 2.00 [1.50, 3.00] | above |" in text
     assert "a probability of\n75% or more" in text
     text = page(row(reference, 400), row(seed, 200), row(reference, 200), row(seed, 400))
     assert "1.25 [0.50, 2.00] | no difference shown |" in text
+
+
+def test_loads_are_kept_apart(page):
+    text = page(row("fastapi json", 400), row("fastapi json", 0, load=BULK.name, p99_ms=None))
+    assert "| fastapi json | 1 | 1.0 | 256 | 1.0 | 9.0 | 400 |" in text
+    assert "| fastapi json | 1 | no answer in time | 0 |" in text
 
 
 def test_what_was_not_measured_has_its_reason(page):
@@ -89,7 +102,7 @@ def test_the_ladder_is_climbed_by_every_second_step_and_back(monkeypatch):
             return 0.1
 
     monkeypatch.setattr(serving, "Workload", Load)
-    found = serving.climb(None, None, 1.0, seed=0)
+    found = serving.climb(None, None, MIXED, 1.0, seed=0)
     assert sent == [100, 300, 600, 600, 400]
     assert found["highest_rate"] == 400
     assert found["p99_ms"] == 10.0
