@@ -16,18 +16,16 @@ from typing import Any
 import numpy as np
 
 from benchmarks import serving_report
-from benchmarks.serving_rounds import LADDER, LOADS, MIXED, Load, counts
-from benchmarks.serving_rows import Candidate, candidates, started
+from benchmarks.serving_rounds import LOADS, MIXED, SENTENCES, Load, counts
+from benchmarks.serving_rows import Candidate, Served, candidates, sentence_candidates, started
 from labkit.errors import WorkbookError
 from labkit.load import Recording
 from labkit.models.store import models_folder, prepare
 from labkit.serving import Endpoint
-from labkit.serving.protocols import Dialect
 from labkit.serving.workload import BATCH, SINGLE, Workload, within
 
 RESULTS = Path("build") / "benchmarks" / "serving.jsonl"
 OBJECTIVE_MS = 100.0
-COMMON_RATE = 100
 
 
 def main() -> None:
@@ -41,23 +39,25 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help=f"rows: {', '.join(candidates())}; all by default")
     asked = parser.parse_args()
     if not asked.report:
-        unknown = set(asked.names) - set(candidates())
-        if unknown:
-            parser.error(f"there is no row {', '.join(sorted(unknown))}")
-        names = asked.names or list(candidates())
-        measure_rounds(names, LOADS[asked.load], asked.rounds, asked.seconds, asked.most_seconds)
+        load = LOADS[asked.load]
+        rows = sentence_candidates() if load is SENTENCES else candidates()
+        if unknown := set(asked.names) - set(rows):
+            parser.error(f"under this load there is no row {', '.join(sorted(unknown))}")
+        wanted = {name: rows[name] for name in asked.names or rows}
+        measure_rounds(wanted, load, asked.rounds, asked.seconds, asked.most_seconds)
     serving_report.write(RESULTS)
 
 
-def measure_rounds(names: list[str], load: Load, rounds: int, seconds: float, most_seconds: float) -> None:
+def measure_rounds(
+    rows: dict[str, Candidate], load: Load, rounds: int, seconds: float, most_seconds: float
+) -> None:
     """Take each row once a round; rows that were measured least often come first."""
     prepare(models_folder() / "digits")
-    rows = candidates()
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     for _ in range(rounds):
         so_far = counts(RESULTS, load)
-        for name in sorted(names, key=lambda each: so_far[each]):
+        for name in sorted(rows, key=lambda each: so_far[each]):
             if time.monotonic() - began > most_seconds:
                 return
             found = measured(rows[name], load, seconds, seed=so_far[name])
@@ -70,8 +70,8 @@ def measure_rounds(names: list[str], load: Load, rounds: int, seconds: float, mo
 def measured(candidate: Candidate, load: Load, seconds: float, seed: int) -> dict[str, Any]:
     """One row of one round, or why there is none."""
     try:
-        with started(candidate) as (endpoint, dialect):
-            climbed = climb(endpoint, dialect, load, seconds, seed)
+        with started(candidate) as (endpoint, served):
+            climbed = climb(endpoint, served, load, seconds, seed)
             return {
                 "start_seconds": endpoint.start_seconds,
                 "memory_bytes": endpoint.memory_bytes,
@@ -81,22 +81,34 @@ def measured(candidate: Candidate, load: Load, seconds: float, seed: int) -> dic
         return {"why_not": str(error)}
 
 
-def climb(endpoint: Endpoint, dialect: Dialect, load: Load, seconds: float, seed: int) -> dict[str, Any]:
+def climb(endpoint: Endpoint, served: Served, load: Load, seconds: float, seed: int) -> dict[str, Any]:
     """The highest step of the ladder that keeps the objective; a step that misses is tried once more.
 
     Every second step first, then the one between the last that kept it and the first that did not.
     """
-    with np.load(models_folder() / "digits" / "reference.npz", allow_pickle=False) as reference:
-        rows, answers = reference["images"][:100].astype(np.float32), reference["scores"][:100]
-    workload = Workload(rows=rows, answers=answers, batch_rows=load.rows, batches_per_second=load.per_second)
+    model = served.model
+    workload = Workload(
+        rows=model.rows,
+        answers=model.answers,
+        batch_rows=load.rows,
+        batches_per_second=load.per_second,
+        tolerance=model.tolerance,
+    )
+    ladder = load.ladder
     found: dict[str, Any] = {"seconds": seconds, "highest_rate": 0}
 
     def keeps(rate: int) -> bool:
         for attempt in range(2):
             recording = workload.send(
-                endpoint, dialect, rate=rate, seconds=seconds, warmup=0.5, seed=seed * 100 + attempt
+                endpoint,
+                served.dialect,
+                rate=rate,
+                seconds=seconds,
+                signature=model.signature,
+                warmup=0.5,
+                seed=seed * 100 + attempt,
             )
-            if rate == COMMON_RATE and not attempt:
+            if rate == ladder[0] and not attempt:
                 found.update(at_common_rate(recording))
             if within(recording, OBJECTIVE_MS):
                 found["highest_rate"] = max(rate, found["highest_rate"])
@@ -105,10 +117,10 @@ def climb(endpoint: Endpoint, dialect: Dialect, load: Load, seconds: float, seed
         found["lag_ms"] = plain(recording.lag_quantile_ms())
         return False
 
-    for step in range(0, len(LADDER), 2):
-        if not keeps(LADDER[step]):
-            if step and LADDER[step - 2] == found["highest_rate"]:
-                keeps(LADDER[step - 1])
+    for step in range(0, len(ladder), 2):
+        if not keeps(ladder[step]):
+            if step and ladder[step - 2] == found["highest_rate"]:
+                keeps(ladder[step - 1])
             break
     return found
 

