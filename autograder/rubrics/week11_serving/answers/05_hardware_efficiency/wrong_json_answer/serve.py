@@ -19,6 +19,7 @@ PIXELS = 784
 MOST_IMAGES = 1024  # in one request
 MOST_BATCH = 16  # images in one run of the model: beyond that, a run only takes longer
 MOST_CACHED = 500  # images whose scores are kept
+MOST_WAITING = 2048  # images: who comes then is told at once to come back
 MOST_BYTES = 8 << 20  # of a body, unpacked
 JSON, BINARY = "application/json", "application/octet-stream"
 
@@ -55,6 +56,8 @@ class Reader:
 
     async def scores(self, images: list[bytes]) -> np.ndarray:
         """Scores `(images, 10)`, all of the version that was active when they were asked for."""
+        if len(self._waiting) + len(images) > MOST_WAITING:
+            raise HTTPException(503, "too many images are waiting", {"Retry-After": "1"})
         model = self.active
         return np.stack([await each for each in [self._lookup(model, image) for image in images]])
 
@@ -96,7 +99,10 @@ class Reader:
     async def switch(self, version: str) -> None:
         """Answer with that version from now on."""
         async with self._switching:
-            self.active = await asyncio.to_thread(Model, version)
+            try:
+                self.active = await asyncio.to_thread(Model, version)
+            except Exception as error:  # whatever a runtime says of a broken file: the old one stays
+                raise HTTPException(409, f"version {version} can't be loaded: {error}") from error
 
 
 @asynccontextmanager
@@ -181,7 +187,7 @@ async def model(request: Request):
 async def switch(request: Request):
     try:
         version = json.loads(await request.body())["version"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise HTTPException(422, "send {'version': '2'}") from error
     # A name that comes from outside never becomes a path: only what is there can be chosen.
     known = {path.stem.removeprefix("model-") for path in Path().glob("model-*.onnx")}
