@@ -17,6 +17,7 @@ from autograder.run import run_notebook
 from autograder.workspace import make_copy
 from labkit.course import Course, find_course
 from labkit.errors import Unavailable
+from labkit.models import reader
 from labkit.models.store import models_folder, prepare
 from labkit.verdicts import Verdict
 
@@ -38,6 +39,7 @@ WITHOUT_CHECKS = [
 @pytest.fixture(scope="module", autouse=True)
 def model():
     prepare(models_folder() / "digits", say=lambda _: None)
+    reader.prepare(models_folder() / "reader", say=lambda _: None)
 
 
 def skip_without_what_it_needs(lab):

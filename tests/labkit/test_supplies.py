@@ -12,7 +12,7 @@ from labkit.environments import Environment
 from labkit.errors import WorkbookError
 from labkit.supplies import ENVIRONMENTS, Supply, folder_bytes, removable_environments, select, supplies
 
-OUR_OWN_WORK = {"core", "uv", "bench", "docs", "fuzz", "otter", "schemas"}
+OUR_OWN_WORK = {"core", "uv", "bench", "docs", "fuzz", "minilm", "otter", "schemas"}
 
 
 @pytest.fixture
