@@ -153,7 +153,7 @@ def lay_course(root: Path, labs: tuple[str, ...] = (FILES, CELLS)) -> Course:
     notebooks = {FILES: _files_notebook(), CELLS: _cells_notebook()}
     for name in labs:
         (week / "source").mkdir(parents=True, exist_ok=True)
-        (week / "source" / f"{name}.md").write_text(f"# {name[3:].capitalize()}\n")
+        (week / "source" / f"{name}.md").write_text("# Source\n")
         (week / name).mkdir()
         file, text = handouts[name]
         (week / name / file).write_text(text)
