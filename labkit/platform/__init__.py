@@ -1,4 +1,4 @@
-"""What project 2 is tried with: machines that are taken away, racing promoters, a device that is cut off, prices.
+"""What project 2 is tried with: machines that are taken away, racing promoters, a device cut off, prices.
 
 It looks at a platform from outside, through the bucket that everything is kept in; what it finds is judged
 elsewhere.

@@ -1,4 +1,4 @@
-"""The bucket's contents as anybody may read them: the registry's manifests and stages; and how to damage them."""
+"""The bucket's contents as anybody may read them: manifests, stages, checkpoints; and how to damage them."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Contents:
         return wrong
 
     def publish(self, model: str, version: int, artifact: bytes, *, sha256: str | None = None) -> None:
-        """Register a version as the format says, from outside; with another hash than its own, if one is given."""
+        """Register a version as the format says, from outside; under another hash than its own, if given."""
         key = f"models/{model}/artifacts/published-{version}"
         self.put(key, artifact)
         manifest = {

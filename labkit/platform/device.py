@@ -1,4 +1,4 @@
-"""An edge device: the learner's server on a machine whose line can be cut, and whose disk outlives a restart."""
+"""An edge device: a learner's server on a machine whose line can be cut; its disk outlives a restart."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Jobs and offers for a planner: the dated price table, moved at random, and the best plan by trying them all.
+"""Jobs and offers for a planner: the dated price table, moved at random; the best plan by trying all.
 
-What machines cost on demand, and on spot in AWS, is the table's. How far prices have moved since, the prices of a
-second AWS region, those of GCP's spot machines (which the table lacks), and how often machines are taken away
-are drawn: a scenario, not anybody's offer.
+What machines cost on demand, and on spot in AWS, is the table's. How far prices have moved since, the prices
+of a second AWS region, those of GCP's spot machines (which the table lacks), and how often machines are taken
+away are drawn: a scenario, not anybody's offer.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SPEEDS = {
     "c2-standard-4": 4.8,
     "c2-standard-8": 9.6,
 }
-"""Work that a machine does in an hour; by its virtual CPUs, those of newer kinds a little faster (assumed)."""
+"""Work that a machine does in an hour: assumed from its virtual CPUs, some kinds a little faster."""
 
 REGIONS = (("aws", "us-east-1"), ("aws", "us-west-2"), ("gcp", "us-east1"))
 LONG, SHORT = 24, 8
@@ -66,7 +66,7 @@ class Optimum:
 
 
 def cases(count: int, seed: int = 10) -> Iterator[Case]:
-    """So many cases that can be done in time, the same ones for a seed, and one that can't after every tenth."""
+    """So many cases that can be done in time, the same for a seed, and one that can't after every tenth."""
     generator = np.random.default_rng(seed)
     made = 0
     while made < count:

@@ -1,4 +1,4 @@
-"""A learner's registry, called from machines of several clouds: one call, many at once, or one that breaks off."""
+"""A learner's registry, called from machines of several clouds: once, many at once, or broken off."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Promoter:
         return _value(method, self._call("call", method, [_plain(each) for each in arguments]))
 
     def at_once(self, method: str, calls: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
-        """The same for each of these arguments, at once; what each gave, `{"value": ...}` or `{"raised": ...}`."""
+        """The same for each of these arguments, at once; each gives `{"value": ...}` or `{"raised": ...}`."""
         told = self._call("at_once", method, [[_plain(each) for each in call] for call in calls])
         if not isinstance(told, list) or not all(isinstance(each, dict) for each in told):
             raise WorkFault(f"{method} gave no proper answer to {len(calls)} calls at once.")

@@ -1,7 +1,7 @@
 """A training on machines that are taken away, seen from outside: which step was trained where, and when.
 
-Each step has its own data in the bucket, so a machine that trains a step reads that object: the gateway's notes
-say how often each was trained.
+Each step has its own data in the bucket, so a machine that trains a step reads that object: the gateway's
+notes say how often each was trained.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ def data_key(step: int) -> str:
 
 
 def _await(process: Process, events: dict[str, float]) -> str:
-    """Wait until a machine's program has ended, or its notice is over; gives what happened, as `Leg.event`."""
+    """Wait until a machine's program has ended, or its notice is over; gives the event, as `Leg` has it."""
     begun = time.monotonic()
     while process.exit_code is None:
         if "killed" in events:

@@ -101,7 +101,7 @@ class Gateway:
 
     @property
     def direct(self) -> Any:
-        """A boto3 client of the server itself, past the gateway: for whoever looks or tampers from outside."""
+        """A boto3 client of the server itself, past the gateway, for whoever looks or tampers."""
         return client(self._url)
 
     def open(self, listening: socket.socket, machine: str) -> Link:

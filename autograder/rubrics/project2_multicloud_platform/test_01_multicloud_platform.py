@@ -25,7 +25,7 @@ what_the_timeline_shows = reading(
     criteria=[
         (
             2,
-            "says for the notice and for the kill which steps were trained again, with their numbers, and why",
+            "says for notice and kill which steps were trained again, with their numbers, and why",
         ),
         (2, "weighs the interval: a checkpoint's own seconds against the steps that a kill costs"),
         (1, "names what the run would have cost with a machine in a second cloud whose data is far away"),
@@ -40,7 +40,7 @@ design_review = reading(
         (3, "what the edge trusts and why; what an attacker who may write to the bucket could still do"),
         (
             3,
-            "where it breaks first at a hundred times the size (models, promoters, devices), with an estimate",
+            "where it breaks first at a hundred times the size, with an estimate",
         ),
         (3, "one alternative that they turned down, for a reason that their measurements support"),
     ],
@@ -246,7 +246,7 @@ def test_refuses_a_damaged_checkpoint(damaged, contents, expected):
     again = repeated([first, second])
     begins = second.steps[0] if second.steps else None
     require(
-        begins is not None and 0 < begins and again <= 2 * EVERY,
+        begins is not None and begins > 0 and again <= 2 * EVERY,
         f"went on at step {begins}, {again} steps trained again (at most {2 * EVERY})",
         cause="At step 0 there was no checkpoint before the damaged one to go on from.",
     )
@@ -298,7 +298,7 @@ def test_keeps_versions(promoters, contents):
     4,
     hints=[
         "Two read that 7 is the last version, and both write 8. Who loses what?",
-        "bucket.write(key, manifest, only_if=ABSENT): the second one gets Changed. Then take the next number.",
+        "bucket.write(key, manifest, only_if=ABSENT): the second gets Changed, and takes the next number.",
     ],
 )
 def test_registers_at_once(promoters, contents, gateway):
@@ -362,8 +362,8 @@ def racing(promoters, contents):
     6,
     hints=[
         "Between reading the stage and writing it, somebody else writes. Who finds out?",
-        "One object with version and history, written with only_if the ETag that was read: ABSENT if none was.",
-        "Changed means that somebody was faster: raise Conflict, and do not try again with another expectation.",
+        "One object with version and history, written with only_if=ETag as it was read (ABSENT if none was).",
+        "Changed: somebody was faster. Raise Conflict; do not try again with another expectation.",
     ],
 )
 def test_promotes_atomically(racing, contents, gateway, places, emulated):
@@ -415,7 +415,7 @@ def _judge_race(found, contents, where):
 @points(
     4,
     hints=[
-        "Write down the requests of promote and of register, and end after each. What does the next one find?",
+        "Write down the requests of promote and register, and end after each. What does the next find?",
         "What others must see together belongs into one object.",
         "register: the manifest last. prune: the manifest first.",
     ],
@@ -769,7 +769,7 @@ def test_plans_in_time(planned):
     hints=[
         "Which offers are cheap per unit of work, and which per hour? What does bringing the data cost?",
         "More machines end sooner, but each is paid for while it starts.",
-        "For each number on demand, the best number on spot is at an end or where the cost turns: see the text.",
+        "For each number on demand, the best number on spot is at an end, or where the cost turns.",
     ],
 )
 def test_plans_for_least(planned):

@@ -1,7 +1,7 @@
 """Serves the production model at the edge, where the line to the cloud comes and goes: `python edge.py`.
 
 Variables: PORT, MODEL (its name in the registry), POLL_SECONDS, STORE_URL and STORE_BUCKET (see store.py).
-`cache/` beside this file is the device's disk: it outlives a restart. The registry's format is in registry.py.
+`cache/` beside this file is the device's disk: it outlives a restart. registry.py says the registry's format.
 
     POST /predict   {"features": [[784 numbers], ...]}  ->  {"scores": [[10 numbers], ...], "version": 3}
                     422 for anything else; 503 while there is no model that can be trusted
@@ -26,17 +26,17 @@ class Edge:
     """The device: what it serves now, and how it comes by another."""
 
     def start(self):
-        """Serve what the cache holds, if that can be trusted; then look for news every POLL_SECONDS, for ever.
+        """Serve what the cache holds, if it can be trusted; then look for news every POLL_SECONDS, for ever.
 
-        A version is served only if its bytes are those that were registered. The line may be cut at any time.
+        A version is served only if its bytes are those that were registered. The line may be cut any time.
         """
         raise NotImplementedError("edge.py does not serve yet")
 
     def predict(self, features):
         """The scores `(n, 10)` of images `(n, 784)`, and the version that gave them.
 
-        relu(features @ w1 + b1) @ w2 + b2, with the arrays that model.artifact wrote. Raises ValueError if the
-        features are no such images, NoModel.
+        relu(features @ w1 + b1) @ w2 + b2, with the arrays that model.artifact wrote. Raises ValueError if
+        the features are no such images, and NoModel.
         """
         raise NotImplementedError
 
@@ -45,7 +45,7 @@ class Edge:
         raise NotImplementedError
 
 
-# ---- HTTP: this part is whole ------------------------------------------------------------------------------
+# ---- HTTP: this part is whole ---------------------------------------------------------------------------
 
 
 class Handler(BaseHTTPRequestHandler):

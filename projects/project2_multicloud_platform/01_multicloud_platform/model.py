@@ -1,7 +1,7 @@
 """The model, its data and its state as bytes. Yours to use, not to change.
 
-A small network for digits: 784 pixels, 32 hidden units, 10 scores. Its training is deterministic: the same steps
-in the same order give the same weights, to the last bit, on any machine of one kind.
+A small network for digits: 784 pixels, 32 hidden units, 10 scores. Its training is deterministic: the same
+steps in the same order give the same weights on any machine of one kind.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ def new_model():
 
 
 def batch(bucket, step):
-    """What step number `step` (from 0) trains on: images `(n, 784)` and labels `(n,)`. Steps have their own data."""
+    """What a step, counted from 0, trains on: images `(n, 784)` and labels `(n,)`. Each has its own data."""
     content, _ = bucket.read(f"data/{step:04d}.safetensors")
     found = load(content)
     return found["images"], found["labels"]
@@ -38,7 +38,7 @@ def train_step(model, optimizer, images, labels):
 
 
 def pack(model, optimizer, step):
-    """All that training needs to go on as if nothing had happened, as bytes: weights, Adam's moments, the step."""
+    """All that training needs to go on as if nothing had happened, as bytes: weights, moments, step."""
     state = {f"model.{name}": value for name, value in model.state_dict().items()}
     for number, moments in optimizer.state_dict()["state"].items():
         for name, value in moments.items():
@@ -47,7 +47,7 @@ def pack(model, optimizer, step):
 
 
 def unpack(content, model, optimizer):
-    """Put the state back; gives the step to go on with. Flipped bits are not noticed: there is no checksum in it."""
+    """Put the state back; gives the step to go on with. No checksum is in it: flipped bits go unnoticed."""
     state = load(content)
     model.load_state_dict({k[len("model.") :]: v for k, v in state.items() if k.startswith("model.")})
     moments = {}
@@ -60,7 +60,7 @@ def unpack(content, model, optimizer):
 
 
 def artifact(model):
-    """The trained network as the bytes that the registry keeps and the edge serves: four float32 arrays, no code."""
+    """The trained network as the registry keeps it and the edge serves it: four float32 arrays, no code."""
     weights = model.state_dict()
     return save(
         {

@@ -1,4 +1,4 @@
-"""Chooses where to train: which cloud, region and machines, and how many of them on spot, in time and for least.
+"""Chooses where to train: cloud, region, machines, and how many of them on spot, in time and for least.
 
 A job:   {"work": 120.0,              machine-hours at speed 1
           "deadline": 8.0,            hours
@@ -19,7 +19,7 @@ An offer: {"cloud": "aws", "region": "us-east-1", "instance": "c5.2xlarge",
 
 
 def outcome(job, offer, on_demand, spot):
-    """What so many machines of an offer need and cost: (hours, USD), or None if they keep not to the job's terms.
+    """What so many machines of an offer need and cost: (hours, USD); None if they break the job's terms.
 
     Yours to use, not to change.
     """

@@ -1,4 +1,4 @@
-"""The bucket that the platform keeps everything in, whichever cloud a machine is in. Yours to use, not to change.
+"""The bucket that everything is kept in, whichever cloud a machine is in. Yours to use, not to change.
 
     bucket = Bucket()                                    # reads STORE_URL and STORE_BUCKET
     content, etag = bucket.read("models/digits/stages/production.json")
@@ -6,7 +6,8 @@
     bucket.write(key, content, only_if=ABSENT)           # only if nothing is there
     bucket.write(key, content, only_if=etag)             # only if it still is what was read
 
-One write is atomic: readers find the old object or the new one. A conditional write is decided by the store, once.
+One write is atomic: readers find the old object or the new one. Of conditional writes that come at once, the
+store lets one through.
 """
 
 import hashlib
@@ -60,7 +61,7 @@ class Bucket:
             raise Unreachable(f"{key}: {error}") from error
 
     def write(self, key, content, *, only_if=None):
-        """Put an object; gives its new ETag. Raises Changed if the condition does not hold, and Unreachable."""
+        """Put an object; gives its new ETag. Raises Changed if the condition fails, and Unreachable."""
         condition = {}
         if only_if is not None:
             condition = {"IfNoneMatch": "*"} if only_if == ABSENT else {"IfMatch": only_if}

@@ -1,8 +1,8 @@
 """Trains the model on a machine that may be taken away: `python training.py`.
 
-Variables: RUN (the name of this training), STEPS (how many there are), CHECKPOINT_EVERY (steps), STORE_URL and
-STORE_BUCKET (see store.py), CLOUD and REGION. The machine that goes on may stand in another cloud, begins with
-empty disks, and its clock may be wrong by hours.
+Variables: RUN (the name of this training), STEPS (how many there are), CHECKPOINT_EVERY (steps), STORE_URL
+and STORE_BUCKET (see store.py), CLOUD and REGION. The machine that goes on may stand in another cloud, begins
+with an empty disk, and its clock may be wrong by hours.
 
     data/0000.safetensors ...       what each step trains on: model.batch reads it, once for each step
     runs/RUN/checkpoints/...        yours: any keys you like
@@ -13,7 +13,7 @@ SIGTERM is the notice: some seconds later the machine is gone. Or it is gone wit
 
 import os
 
-from model import artifact, batch, new_model, train_step
+from model import batch, new_model, train_step
 from store import Bucket
 
 RUN = os.environ.get("RUN", "try")

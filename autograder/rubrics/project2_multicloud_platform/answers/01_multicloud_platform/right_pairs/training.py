@@ -1,4 +1,4 @@
-"""Trains the model on a machine that may be taken away: states, each with a manifest that is written after it."""
+"""Trains the model on a machine that may be taken away: states, and a manifest after each."""
 
 import hashlib
 import json

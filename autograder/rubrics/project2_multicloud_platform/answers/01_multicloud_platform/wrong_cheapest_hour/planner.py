@@ -1,4 +1,4 @@
-"""Chooses where to train: which cloud, region and machines, and how many of them on spot, in time and for least.
+"""Chooses where to train: cloud, region, machines, and how many of them on spot, in time and for least.
 
 A job:   {"work": 120.0,              machine-hours at speed 1
           "deadline": 8.0,            hours
@@ -21,7 +21,7 @@ import math
 
 
 def outcome(job, offer, on_demand, spot):
-    """What so many machines of an offer need and cost: (hours, USD), or None if they keep not to the job's terms.
+    """What so many machines of an offer need and cost: (hours, USD); None if they break the job's terms.
 
     As it was handed out.
     """
@@ -44,7 +44,7 @@ def outcome(job, offer, on_demand, spot):
 def plan(job, offers):
     """The cheapest machines of one offer that keep to the job's terms; None if there are none.
 
-    For each number of machines on demand, only a few numbers of spot machines can be the best, see `_candidates`.
+    For each number of machines on demand, few numbers of spot machines can be the best: see `_candidates`.
     """
     best = None
     for offer in offers:
@@ -72,8 +72,8 @@ def _candidates(job, offer, on_demand):
     """The numbers of spot machines, beside so many on demand, of which one is the best.
 
     With S and P the speed and price on demand, v and p those of a spot machine, s of them cost
-    (start + W / (S + s v)) (P + s p). That falls, then rises, or only rises: its least lies at the fewest that
-    are in time, at the most that the terms allow, or where (S + s v)^2 = W (v P - p S) / (start p).
+    (start + W / (S + s v)) (P + s p). That falls, then rises, or only rises: its least lies at the fewest
+    that are in time, at the most that the terms allow, or where (S + s v)^2 = W (v P - p S) / (start p).
     """
     room = offer["most"] - on_demand
     lost = offer["interruptions"] * (job["restart_hours"] + job["checkpoint_hours"] / 2)

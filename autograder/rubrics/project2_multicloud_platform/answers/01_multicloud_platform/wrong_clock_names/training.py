@@ -17,8 +17,8 @@ CHECKPOINT_EVERY = int(os.environ.get("CHECKPOINT_EVERY", "10"))
 class Checkpoints:
     """The states of a run, each one object whose key says its step and its hash.
 
-    A key that holds the hash needs no second object that could be lost or changed alone. The time says which is
-    the newest.
+    A key that holds the hash needs no second object that could be lost or changed alone. The time says which
+    is the newest.
     """
 
     def __init__(self, bucket, run):

@@ -16,8 +16,8 @@ CHECKPOINT_EVERY = int(os.environ.get("CHECKPOINT_EVERY", "10"))
 class Checkpoints:
     """The states of a run, each one object whose key says its step and its hash.
 
-    A key that holds the hash needs no second object that could be lost or changed alone. The step says which is
-    the newest: no machine's clock is asked.
+    A key that holds the hash needs no second object that could be lost or changed alone. The step says which
+    is the newest: no machine's clock is asked.
     """
 
     def __init__(self, bucket, run):

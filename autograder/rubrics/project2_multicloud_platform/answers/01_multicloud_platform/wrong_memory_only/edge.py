@@ -39,8 +39,8 @@ class Serving:
 class Edge:
     """The device: what it serves now, and how it comes by another.
 
-    A model becomes the one that is served in one assignment, when its bytes are verified, read and tried; until
-    then, and whenever that fails, the one before goes on.
+    A model becomes the one that is served in one assignment, when its bytes are verified, read and tried;
+    until then, and whenever that fails, the one before goes on.
     """
 
     def __init__(self):
@@ -140,7 +140,7 @@ def replace(path, content):
     draft.replace(path)
 
 
-# ---- HTTP: as it was handed out ------------------------------------------------------------------------------
+# ---- HTTP: as it was handed out -------------------------------------------------------------------------
 
 
 class Handler(BaseHTTPRequestHandler):

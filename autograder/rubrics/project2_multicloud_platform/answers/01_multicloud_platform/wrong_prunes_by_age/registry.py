@@ -67,7 +67,7 @@ class Registry:
         return self._stage(name, stage)[0]["version"]
 
     def promote(self, name, version, stage, expected):
-        """One conditional write of one object: the store decides who wins, and history can't be lost apart."""
+        """One conditional write of one object: the store decides who wins, and history is never apart."""
         self._manifest(name, version)
         state, etag = self._stage(name, stage)
         if state["version"] != expected:
@@ -82,9 +82,6 @@ class Registry:
         """Delete what nobody needs; the manifest first, so that no manifest is ever without its artifact."""
         manifests = self.versions(name)
         needed = {manifest["version"] for manifest in manifests[max(0, len(manifests) - keep) :]}
-        prefix = f"models/{name}/stages/"
-        for key in self.bucket.keys(prefix):
-            needed |= set()  # who serves what is not looked at
         pruned = [manifest for manifest in manifests if manifest["version"] not in needed]
         for manifest in pruned:
             self.bucket.delete(_version_key(name, manifest["version"]))

@@ -64,7 +64,7 @@ class Registry:
         return self._stage(name, stage)[0]["version"]
 
     def promote(self, name, version, stage, expected):
-        """One conditional write of one object: the store decides who wins, and history can't be lost apart."""
+        """One conditional write of one object: the store decides who wins, and history is never apart."""
         self._manifest(name, version)
         state, _ = self._stage(name, stage)
         if state["version"] != expected:
