@@ -81,6 +81,8 @@ class SeaweedStore:
                 *(find_program(), "-logtostderr=true", "server", f"-dir={data}"),
                 *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false"),
                 *("-master.volumeSizeLimitMB=64", "-volume.max=64", "-filer", "-s3", *ports),
+                *("-s3.port.iceberg=0", "-s3.port.lance=0"),  # more servers, on ports of their own choice
+                *(f"-filer.localSocket={self.folder}/filer", f"-s3.localSocket={self.folder}/s3"),
             ],
             cwd=self.folder,
             log=self.folder / "weed.log",
