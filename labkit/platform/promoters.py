@@ -212,4 +212,4 @@ def _value(method: str, told: Any) -> Any:
         name = str(told["raised"])[:60]
         raise Raised(f"{method} raised {name}.", name=name, why=str(told.get("said", ""))[:200])
     value = told.get("value")
-    return value.tobytes() if hasattr(value, "tobytes") else value
+    return value.tobytes() if isinstance(value, np.ndarray) else value

@@ -65,6 +65,8 @@ MARGIN = 0.05
 def model(handout):
     """The handed-out model.py, as ours."""
     spec = importlib.util.spec_from_file_location("handed_out_model", handout / "model.py")
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -807,6 +809,7 @@ def test_follows_prices(work, logs):
     case = next(case for case in cases(40, seed=77) if (best := optimum(case)) is not None and best.spot > 0)
     moved = [("as it was", case)]
     best = optimum(case)
+    assert best is not None
     for name, change in (
         ("spot dearer than on demand", {"spot": best.offer["on_demand"] * 1.3}),
         ("machines taken away every half hour", {"interruptions": 2.0}),
