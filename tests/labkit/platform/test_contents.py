@@ -36,5 +36,5 @@ def test_a_stage_is_none_until_it_is_set(contents):
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"version": "2", "history": []}', b"\xff", b"[" * 99_999])
 def test_a_stage_in_no_format_is_the_works_fault(contents, content):
     contents.put("models/odd/stages/production.json", content)
-    with pytest.raises(WorkFault, match="production.json"):
+    with pytest.raises(WorkFault, match=r"production\.json"):
         contents.stage("odd", "production")

@@ -1,4 +1,4 @@
-"""The way to a bucket: what passes, what is noted, what is lost, and what a machine that is cut off reaches."""
+"""The way to a bucket: what passes, what is noted, what is lost, what a machine that is cut off reaches."""
 
 import time
 
