@@ -8,8 +8,8 @@ print(timeline.reversals(), timeline.late_share(0.5, since=55, until=105))
 timeline.plot()
 """
 
-from labkit.scaling.live import Deployments, watch_deployments
+from labkit.scaling.live import scale_under_load, watch_deployments
 from labkit.scaling.rehearsal import Load, Server, rehearse
 from labkit.scaling.timeline import Timeline
 
-__all__ = ["Deployments", "Load", "Server", "Timeline", "rehearse", "watch_deployments"]
+__all__ = ["Load", "Server", "Timeline", "rehearse", "scale_under_load", "watch_deployments"]

@@ -1,18 +1,21 @@
-"""The replicas of Deployments as a cluster reports them: kubectl's watch, followed while a load runs."""
+"""An autoscaler on a cluster: a load is sent, and the replicas are followed by kubectl's watch meanwhile."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-KUBECTL = Path(sys.executable).with_name("kubectl")
+from labkit.clusters.kubectl import PROGRAM, Kubectl
+from labkit.isolation.network import Network
+from labkit.load import HttpClient, Kind, Recording, Schedule, run
+from labkit.scaling.timeline import Timeline, timeline_of
+from labkit.verdicts import Tier
 
 
 class Deployments:
@@ -50,7 +53,7 @@ def watch_deployments(kubeconfig: Path, namespace: str) -> Iterator[Deployments]
         namespace: Whose Deployments.
     """
     seen = Deployments()
-    command = [KUBECTL, f"--kubeconfig={kubeconfig}", "-n", namespace]
+    command = [PROGRAM, f"--kubeconfig={kubeconfig}", "-n", namespace]
     with subprocess.Popen(
         [*command, "get", "deployments", "--watch", "-o", "json"],
         stdout=subprocess.PIPE,
@@ -81,3 +84,34 @@ def _follow(process: subprocess.Popen[str], seen: Deployments) -> None:
         text = ""
         for one in thing.get("items", [thing]):
             seen.note(one)
+
+
+def scale_under_load(
+    kubectl: Kubectl,
+    schedules: Sequence[Schedule],
+    *,
+    name: str,
+    path: str = "/predict",
+    network: Network | None = None,
+    tier: Tier = Tier.LOCAL,
+) -> tuple[Timeline, list[Recording]]:
+    """Send loads one after the other to the Service of a Deployment; gives what became of its replicas.
+
+    Args:
+        kubectl: In the namespace of both.
+        schedules: The loads.
+        name: The Deployment's and the Service's.
+        path: What is asked for.
+        network: Where the load is sent from.
+        tier: What the cluster is.
+    """
+    client = HttpClient(kubectl.address(name), [Kind(name="predict", path=path)])
+    recordings: list[tuple[float, Recording]] = []
+    with watch_deployments(kubectl.kubeconfig, kubectl.namespace) as seen:
+        time.sleep(1)  # the watch begins with what is there
+        began = time.time()
+        for schedule in schedules:
+            start = time.time() - began
+            recordings.append((start, run(schedule, client, network=network)))
+        timeline = timeline_of(recordings, seen.changes(name, began), tier)
+    return timeline, [one for _, one in recordings]

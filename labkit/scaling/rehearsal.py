@@ -170,8 +170,7 @@ def _look(run: _Run, spec: Object, template: Object, means: Any, now: float, ser
     values = {"requests_in_flight": in_flight, "cpu": cpu}
     current = len(run.pods)
     asked = max(
-        _ask(metric, values, pods, [pod.name for pod in ready], current, clock)
-        for metric in spec["metrics"]
+        _ask(metric, values, pods, [pod.name for pod in ready], current, clock) for metric in spec["metrics"]
     )
     wanted = behavior.decide(spec, current, asked, run.history, now).replicas
     if wanted != current:
@@ -183,7 +182,12 @@ def _look(run: _Run, spec: Object, template: Object, means: Any, now: float, ser
 
 
 def _ask(
-    metric: Object, values: dict[str, float], pods: list[Object], ready: list[str], current: int, clock: datetime
+    metric: Object,
+    values: dict[str, float],
+    pods: list[Object],
+    ready: list[str],
+    current: int,
+    clock: datetime,
 ) -> int:
     kind = metric["type"]
     source = metric[kind[0].lower() + kind[1:]]

@@ -82,7 +82,7 @@ class Timeline:
         refused = float(self.requests[np.isinf(self.latency)].sum() / max(1.0, self.requests.sum()))
         return (
             f"{self.seconds[-1]:.0f} s, {self.offered.min():.0f} to {self.offered.max():.0f} requests/s; "
-            f"{self.replicas.min()} to {self.replicas.max()} replicas, turned round {self.reversals()} times, "
+            f"{self.replicas.min()} to {self.replicas.max()} replicas, turned {self.reversals()} times, "
             f"{self.replica_seconds():.0f} replica-seconds; slowest answer {slowest}, {refused:.1%} refused "
             f"({self.tier.value})"
         )
@@ -106,7 +106,11 @@ class Timeline:
         refused = np.isinf(self.latency) & (self.requests > 0)
         top = float(self.latency[answered].max()) if answered.any() else 1.0
         latency.plot(
-            self.seconds[refused], np.full(int(refused.sum()), top), "x", color="black", label="refused or lost"
+            self.seconds[refused],
+            np.full(int(refused.sum()), top),
+            "x",
+            color="black",
+            label="refused or lost",
         )
         if limit is not None:
             latency.axhline(limit, color="#E69F00", linestyle="--", label=f"limit {limit:g} s")

@@ -1,4 +1,4 @@
-"""When pods fit on no node, more replicas are no help: somebody has to add nodes, and take them away again."""
+"""When pods fit on no node, more replicas are no help: somebody has to add nodes, and remove them again."""
 
 
 def plan(pending, nodes, size):

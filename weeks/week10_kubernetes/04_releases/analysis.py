@@ -30,6 +30,6 @@ def decide(looks, plan):
         plan: What was agreed on before: a dict with `base`, `lift`, `alpha` and `power`.
 
     Returns:
-        "wait", "a" (a is better), "b" (b is better) or "no difference". Anything but "wait" ends the experiment.
+        "wait", "a" (a is better), "b" (b is better) or "no difference". All but "wait" end the experiment.
     """
     raise NotImplementedError("decide is yours to write")

@@ -1,8 +1,8 @@
 """A server of a small ranking model, in the version that VERSION names. Leave this file as it is.
 
-    POST /predict   {"user": "..."}: {"version": "v1", "score": 0.31}
-    GET /health     200 as soon as it runs
-    GET /ready      200 once its model is loaded, which takes some seconds; until then all else is 503
+POST /predict   {"user": "..."}: {"version": "v1", "score": 0.31}
+GET /health     200 as soon as it runs
+GET /ready      200 once its model is loaded, which takes some seconds; until then all else is 503
 """
 
 import asyncio

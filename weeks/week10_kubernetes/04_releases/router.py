@@ -1,6 +1,6 @@
 """Sends each request to a version of the model. What it decides by is routing.py; leave this file as it is.
 
-A request that names its user takes part in the experiment; one that does not is routed by the canary's weights.
+A request that names its user takes part in the experiment; any other is routed by the canary's weights.
 The routes are /routes/routes.json: {"experiment": "ranker-2", "split": {...}, "canary": {...}}.
 """
 

@@ -1,4 +1,4 @@
-"""How the router decides. Both of its replicas run this, and so do the checks; it needs the standard library."""
+"""How the router decides. Both of its replicas run this, with the standard library alone."""
 
 
 def choose(chance, weights):
@@ -17,8 +17,8 @@ def choose(chance, weights):
 def assign(user, experiment, split):
     """The version of a user in an experiment.
 
-    The same user gets the same one at each request, from every replica, today and next week. Another experiment
-    puts users together anew. When the split of the last version grows, nobody leaves it.
+    The same user gets the same one at each request, from every replica, today and next week. Another
+    experiment puts users together anew. When the split of the last version grows, nobody leaves it.
 
     Args:
         user: Who asks.

@@ -12,7 +12,7 @@ from labkit.clusters.embedded.agents.engine import Engine, EngineError
 from labkit.clusters.embedded.usage import NOTHING, Amount, Used
 
 Object = dict[str, Any]
-SECONDS = 5.0
+SECONDS = 2.0
 """Between two samples."""
 
 
