@@ -1,4 +1,4 @@
-"""A namespace for one judging: the learner's manifests are applied in a guest's name, and all goes with it."""
+"""A namespace for one judging: the learner's manifests go in as a guest's, and all goes with it."""
 
 from __future__ import annotations
 

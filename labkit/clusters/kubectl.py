@@ -47,7 +47,7 @@ class Kubectl:
         """`kubectl apply -f -` with YAML, or with objects."""
         if not isinstance(manifest, str):
             objects = manifest if isinstance(manifest, list) else [manifest]
-            manifest = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+            manifest = "\n---\n".join(json.dumps(one) for one in objects)
         return self("apply", "-f", "-", stdin=manifest)
 
     def get(self, *what: str) -> dict[str, Any]:

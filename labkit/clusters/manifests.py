@@ -1,4 +1,4 @@
-"""Manifests that people wrote, read as a Kubernetes API server reads them: which object, which field, which line."""
+"""Manifests that people wrote, read as an API server reads them: which object, which field, which line."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _check(file: str, thing: Any, node: yaml.Node) -> None:
 
 
 def line_of(node: yaml.Node, field: str) -> int:
-    """The line of a field, `spec.template.spec.containers[0].image`, or of what of it there is; 0 if nothing."""
+    """The line of a field, `spec.containers[0].image`, or of what of it there is; 0 if nothing."""
     line = 0
     for name, index in _PART.findall(field):
         if index.isdigit() and isinstance(node, yaml.SequenceNode) and int(index) < len(node.value):

@@ -2,7 +2,6 @@
 
 import json
 import random
-import threading
 from collections import Counter
 from dataclasses import dataclass
 
@@ -37,7 +36,7 @@ what_the_experiment_says = reading(
         ),
         (
             1,
-            "the interval narrows with users: before the planned number it holds both no effect and a large one",
+            "the interval narrows with users: early on it holds both no effect and a large one",
         ),
         (1, "says what they would do about a significant but harmful, or a tiny but certain, difference"),
     ],
@@ -56,7 +55,7 @@ EXPERIMENT = "ranker-2"
     1,
     hints=[
         "Two Deployments whose selectors catch each other's pods fight over them.",
-        "A copy of blue.yaml with another name, another colour in all three places of labels, and VERSION v2.",
+        "A copy of blue.yaml with another name, another colour wherever one stands, and VERSION v2.",
     ],
 )
 def test_green(submitted):
@@ -233,13 +232,13 @@ def experiments(call):
 @points(
     2,
     hints=[
-        "Where both versions are the same, how often does your function claim a difference if it looks ten times?",
+        "Both versions are the same: how often does your function claim a difference in ten looks?",
         "A p-value below 5 % happens in 5 % of looks. Ten looks are ten chances.",
         "Wait until the planned number of users is there; then look once.",
     ],
 )
 def test_false_alarms(experiments):
-    """on 1,000 simulated A/A experiments, looked at ten times each, claims a difference no more often than alpha"""
+    """on 1,000 simulated A/A experiments of ten looks, claims a difference no more often than alpha"""
     progress("1,000 experiments without any difference")
     decisions = experiments.run(PLAN, runs=1000, seed=11)
     require(false_alarm_judgement(decisions, PLAN["alpha"]))
@@ -359,7 +358,7 @@ def test_rollback(stage, submitted, released):
     )
     took = max(back.seconds, back.until_last("v2"))
     require(back.last("v1"), "version 1 serves again", cause="the last answers were of version 2")
-    require(took < BACK_SECONDS, f"after {took:.1f} s", cause=f"at most {BACK_SECONDS:.0f} s")
+    require(took < BACK_SECONDS, f"after {took:.2f} s", cause=f"at most {BACK_SECONDS:.0f} s")
     require(back.lost == 0, f"{back.lost} of {back.requests:,} requests lost", cause=back.lost_words)
 
 

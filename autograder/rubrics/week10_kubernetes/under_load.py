@@ -45,7 +45,7 @@ class Watched:
         return ", ".join(f"{count} {how.words}" for how, count in counts if how is not Outcome.OK)
 
     def _versions(self) -> list[tuple[float, str]]:
-        """When each right answer came, and of which version it is, in the order in which they were asked for."""
+        """When each right answer came, and of which version it is, in the order of the requests."""
         answered = np.flatnonzero(self.recording.outcome == Outcome.OK)
         known = [json.loads(answer)["version"] for answer in self.recording.answers]
         return [(self.recording.done_ns[i] / 1e9, known[self.recording.answer[i]]) for i in answered]
@@ -62,7 +62,7 @@ class Watched:
     def until_last(self, version: str) -> float:
         """Seconds from the beginning until the last answer of that version; 0 if there was none."""
         when = [at - self.began for at, one in self._versions() if one == version]
-        return max(0.0, *when) if when else 0.0
+        return max([0.0, *when])
 
 
 def under_load(client, rate, action, *, network=None, least=0.0):
@@ -78,13 +78,14 @@ def under_load(client, rate, action, *, network=None, least=0.0):
     Raises:
         WorkbookError: Whatever the action raised.
     """
-    state = {"began": 0.0, "ended": None, "error": None}
+    state = {"start": 0.0, "ended": None, "error": None}
     started = threading.Event()
 
     def act():
         started.wait()
         time.sleep(AFTER)
         began = time.monotonic()
+        state["began"] = began
         try:
             action()
         except Exception as error:
@@ -96,7 +97,7 @@ def under_load(client, rate, action, *, network=None, least=0.0):
 
     def follow(now):
         if not started.is_set():
-            state["began"] = now.seconds + AFTER
+            state["start"] = time.monotonic() - now.seconds
             started.set()
         over = state["ended"] is not None and time.monotonic() - state["ended"] > AFTER
         if over and now.seconds >= least and not ended:
@@ -111,4 +112,4 @@ def under_load(client, rate, action, *, network=None, least=0.0):
     thread.join()
     if state["error"] is not None:
         raise state["error"]
-    return Watched(recording.measured(), state["began"], state["seconds"])
+    return Watched(recording.measured(), state["began"] - state["start"], state["seconds"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +13,7 @@ from labkit.clusters.embedded.agents.engine import Engine, EngineError
 from labkit.clusters.embedded.usage import NOTHING, Amount, Used
 
 Object = dict[str, Any]
+_LOG = logging.getLogger(__name__)
 SECONDS = 2.0
 """Between two samples."""
 
@@ -55,7 +57,10 @@ class MeasuredUsage:
     async def run(self) -> None:
         """Take samples until cancelled."""
         while True:
-            await self._sample()
+            try:
+                await self._sample()
+            except Exception:  # one sample that went wrong must not be the last one
+                _LOG.exception("the containers could not be measured this time")
             await asyncio.sleep(SECONDS)
 
     async def _sample(self) -> None:
@@ -91,5 +96,5 @@ class MeasuredUsage:
             # What can be dropped at once is no part of the working set; the name is that of cgroup v1 or v2.
             cache = details.get("total_inactive_file", details.get("inactive_file", 0))
             return _Counted(int(cpu), max(0, int(memory["usage"]) - int(cache)))
-        except (EngineError, KeyError):
+        except (EngineError, KeyError, TypeError):
             return None  # it ended meanwhile

@@ -1,17 +1,17 @@
 """A group-sequential test: ten planned looks, early ones with so strict a bound that alpha holds in all."""
 
 import math
-
-from scipy.stats import norm
+from statistics import NormalDist
 
 LOOKS = 10
+NORMAL = NormalDist()
 FINAL_Z = {0.05: 2.087, 0.01: 2.65}
 """O'Brien and Fleming's bound at the last of ten looks."""
 
 
 def p_value(conversions_a, users_a, conversions_b, users_b):
     """The two-sided z-test with the pooled share."""
-    return float(2 * norm.sf(abs(z_of(conversions_a, users_a, conversions_b, users_b))))
+    return 2 * (1 - NORMAL.cdf(abs(z_of(conversions_a, users_a, conversions_b, users_b))))
 
 
 def z_of(conversions_a, users_a, conversions_b, users_b):
@@ -26,7 +26,7 @@ def sample_size(base, lift, alpha, power):
     other, middle = base + lift, base + lift / 2
     apart = base * (1 - base) + other * (1 - other)
     together = 2 * middle * (1 - middle)
-    root = norm.isf(alpha / 2) * math.sqrt(together) + norm.isf(1 - power) * math.sqrt(apart)
+    root = NORMAL.inv_cdf(1 - alpha / 2) * math.sqrt(together) + NORMAL.inv_cdf(power) * math.sqrt(apart)
     return math.ceil((root / lift) ** 2)
 
 
