@@ -53,7 +53,7 @@ def watch_deployments(kubeconfig: Path, namespace: str) -> Iterator[Deployments]
         namespace: Whose Deployments.
     """
     seen = Deployments()
-    command = [PROGRAM, f"--kubeconfig={kubeconfig}", "-n", namespace]
+    command = [str(PROGRAM), f"--kubeconfig={kubeconfig}", "-n", namespace]
     with subprocess.Popen(
         [*command, "get", "deployments", "--watch", "-o", "json"],
         stdout=subprocess.PIPE,

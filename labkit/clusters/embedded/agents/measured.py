@@ -87,10 +87,9 @@ class MeasuredUsage:
         self._used = {uid: Used(each, at, windows[uid]) for uid, each in found.items()}
 
     async def _count(self, container: str) -> _Counted | None:
+        how: Object = {"stream": False, "one-shot": True}  # without one-shot it takes a second
         try:
-            found: Object = await self._engine.ask(
-                "GET", f"/containers/{container}/stats?one-shot=true", stream=False
-            )
+            found: Object = await self._engine.ask("GET", f"/containers/{container}/stats", **how)
             memory, cpu = found["memory_stats"], found["cpu_stats"]["cpu_usage"]["total_usage"]
             details = memory.get("stats") or {}
             # What can be dropped at once is no part of the working set; the name is that of cgroup v1 or v2.
