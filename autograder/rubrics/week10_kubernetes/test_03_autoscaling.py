@@ -360,7 +360,7 @@ def out(top):
     )
 
 
-BACK_IN = (Schedule.poisson(LOW, seconds=32, warmup=0, seed=4),)
+BACK_IN = (Schedule.poisson(LOW, seconds=40, warmup=0, seed=4),)
 """Quiet again."""
 
 

@@ -149,7 +149,7 @@ def test_sticky(call):
     table = Counter(zip(first, other, strict=True))
     cells = np.array([[table[a, b] for b in split] for a in split])
     mixed = cells.min() > 0 and stats.chi2_contingency(cells)[1] > 1e-4
-    require(mixed, "another experiment mixes anew", cause="the same users are together in every experiment")
+    require(mixed, "another experiment " + ("mixes anew" if mixed else "puts the same users together"))
     grown = known(
         call("routing.assign", [[u, EXPERIMENT, {"blue": 0.3, "green": 0.7}] for u in USERS]), split
     )
