@@ -81,8 +81,9 @@ RATIOS = """
 
 The highest rate of a reference divided by that of another row *in the same round*: the median of the rounds,
 with the lowest and the highest. A bracket of three rounds holds the true median with a probability of 75 %
-(one of n rounds with 1 - 2 (1/2)^n), so from three rounds on it is said what the bracket shows. The references
-run PyTorch and check every grey level; the frameworks' handler runs ONNX Runtime and checks nothing.
+(one of n rounds with 1 - 2 (1/2)^n), so from three rounds on it is said what the bracket shows. The
+references run PyTorch and check every grey level; the frameworks' handler runs ONNX Runtime and checks
+nothing.
 
 | | divided by | beside requests of | rounds | ratio | |
 | --- | --- | --- | --- | --- | --- |
@@ -206,22 +207,14 @@ def _section(head: str, rows: Rounds) -> list[str]:
 
 def _ratios(mixed: Rounds, bulk: Rounds) -> list[str]:
     """The section that holds the labs' references against other rows; empty if nothing was measured of it."""
-    found = [
-        (one, other, beside, ratio(rows, one, other))
+    lines = [
+        f"| {one} | {other} | {beside} | {len(found.values)} | {found} | {found.says} |"
         for one, others in COMPARED.items()
         for beside, rows in (("32 twice a second", mixed), ("1,000 every other second", bulk))
         for other in others
+        if (found := ratio(rows, one, other)) is not None
     ]
-    known = [(*names, each) for *names, each in found if each is not None]
-    if not known:
-        return []
-    return [
-        RATIOS.rstrip("\n"),
-        *(
-            f"| {one} | {other} | {beside} | {len(each.values)} | {each} | {each.says} |"
-            for one, other, beside, each in known
-        ),
-    ]
+    return [RATIOS.rstrip("\n"), *lines] if lines else []
 
 
 def _draw(done: Rounds, order: list[str]) -> None:
