@@ -67,11 +67,15 @@ class MeasuredUsage:
         found: dict[str, dict[str, Amount]] = {}
         windows: dict[str, float] = {}
         now: dict[str, _Counted] = {}
-        for one in await self._engine.containers(f"{creation.CLUSTER}={self._cluster}"):
+        there = [
+            one
+            for one in await self._engine.containers(f"{creation.CLUSTER}={self._cluster}")
+            if one["State"] == "running" and creation.CONTAINER in one["Labels"]
+        ]
+        # The engine may take a second for each: asked one after the other, the last would come late.
+        counts = await asyncio.gather(*(self._count(str(one["Id"])) for one in there))
+        for one, counted in zip(there, counts, strict=True):
             labels, name = one["Labels"], str(one["Id"])
-            if one["State"] != "running" or creation.CONTAINER not in labels:
-                continue
-            counted = await self._count(name)
             if counted is None:
                 continue
             now[name] = counted
@@ -87,7 +91,7 @@ class MeasuredUsage:
         self._used = {uid: Used(each, at, windows[uid]) for uid, each in found.items()}
 
     async def _count(self, container: str) -> _Counted | None:
-        how: Object = {"stream": False, "one-shot": True}  # without one-shot it takes a second
+        how: Object = {"stream": False, "one-shot": True}
         try:
             found: Object = await self._engine.ask("GET", f"/containers/{container}/stats", **how)
             memory, cpu = found["memory_stats"], found["cpu_stats"]["cpu_usage"]["total_usage"]
