@@ -27,7 +27,7 @@ GUIDES = {
     "Learning": ["tour", "learner"],
     "Teaching": ["instructor", "grading", "isolation"],
     "Measuring and running": [
-        *("measuring", "monitoring", "engines", "clusters", "clouds", "serving-comparison"),
+        *("measuring", "monitoring", "engines", "clusters", "clouds", "platform", "serving-comparison"),
     ],
     "Writing": ["author", "backends"],
     "About": ["first-notes", "resources", "tried-on"],

@@ -1,101 +1,66 @@
-"""kubectl itself, for what a person would do with it; its own words when it refuses."""
+"""kubectl in one namespace of a cluster; what it refuses is said in its own words."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labkit.errors import Unavailable, WorkFault
+from labkit.errors import WorkFault
+
+PROGRAM = Path(sys.executable).with_name("kubectl")
+SECONDS = 90
 
 
-@dataclass(frozen=True)
 class Kubectl:
-    """kubectl for one cluster and one namespace.
+    """Runs kubectl: `Kubectl(cluster.kubeconfig, "lab")("get", "pods")`.
 
-    Attributes:
-        kubeconfig: The cluster.
-        namespace: Where objects go that name none.
+    Args:
+        kubeconfig: Of the cluster.
+        namespace: Where.
     """
 
-    kubeconfig: Path
-    namespace: str = "default"
+    def __init__(self, kubeconfig: Path, namespace: str) -> None:
+        self.kubeconfig, self.namespace = kubeconfig, namespace
 
-    def __call__(self, *words: str, given: str | None = None, seconds: float = 60) -> str:
-        """Run a command; gives what it printed.
-
-        Args:
-            words: The command and its options, `get`, `pods`.
-            given: What it reads as `-f -`.
-            seconds: After which it is ended.
+    def __call__(self, *arguments: str, stdin: str | None = None) -> str:
+        """What it prints.
 
         Raises:
-            WorkFault: It refuses, or does not end in time; the message has its last words.
-            Unavailable: There is no kubectl here.
+            WorkFault: It refused, or took longer than `SECONDS`.
         """
-        beside = Path(sys.executable).with_name("kubectl")
-        program = str(beside) if beside.is_file() else shutil.which("kubectl")
-        if program is None:
-            raise Unavailable("There is no kubectl here.", next_step="`make setup` brings it.")
-        command = [program, f"--kubeconfig={self.kubeconfig}", f"--namespace={self.namespace}", *words]
-        environment = {**os.environ, "KUBECACHEDIR": str(self.kubeconfig.parent / "kubectl-cache")}
-        shown = f"kubectl {' '.join(words[:3])}"
+        command = [str(PROGRAM), f"--kubeconfig={self.kubeconfig}", "-n", self.namespace, *arguments]
+        said = " ".join(("kubectl", *arguments[:3]))
         try:
-            ran = subprocess.run(
-                command,
-                input=given,
-                capture_output=True,
-                text=True,
-                timeout=seconds,
-                check=False,
-                env=environment,
+            done = subprocess.run(
+                command, input=stdin or "", capture_output=True, text=True, timeout=SECONDS, check=False
             )
         except subprocess.TimeoutExpired as error:
-            raise WorkFault(f"`{shown}` did not end within {seconds:.0f} s.") from error
-        if ran.returncode:
-            said = [line for line in ran.stderr.splitlines() if line.strip()]
-            raise WorkFault(f"`{shown}` was refused.", why=" ".join(said[-3:])[:500])
-        return ran.stdout
+            raise WorkFault(f"{said} did not end within {SECONDS} s.") from error
+        if done.returncode:
+            raise WorkFault(f"{said}: {' '.join(done.stderr.split())[:400]}")
+        return done.stdout.strip()
 
-    def apply(self, objects: Sequence[dict[str, Any]]) -> None:
-        """Apply objects.
+    def apply(self, manifest: str | dict[str, Any] | list[dict[str, Any]]) -> str:
+        """`kubectl apply -f -` with YAML, or with objects."""
+        if not isinstance(manifest, str):
+            objects = manifest if isinstance(manifest, list) else [manifest]
+            manifest = "\n---\n".join(json.dumps(one) for one in objects)
+        return self("apply", "-f", "-", stdin=manifest)
 
-        Raises:
-            WorkFault: The cluster refuses one.
-        """
-        self("apply", "-f", "-", given=_documents(objects))
+    def get(self, *what: str) -> dict[str, Any]:
+        """`kubectl get ... -o json`."""
+        found: dict[str, Any] = json.loads(self("get", *what, "-o", "json"))
+        return found
 
-    def delete(self, objects: Sequence[dict[str, Any]]) -> None:
-        """Delete objects, and wait until they are gone; harmless for those that are gone."""
-        self("delete", "--ignore-not-found", "-f", "-", given=_documents(objects))
+    def config_map(self, name: str, *files: Path, **texts: str) -> None:
+        """A ConfigMap of files and texts, made or replaced."""
+        data = {path.name: path.read_text() for path in files} | texts
+        self.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
 
-    def get(self, kind: str, name: str = "", *, selector: str = "") -> Any:
-        """An object, or the list of all of a kind.
-
-        Raises:
-            WorkFault: There is none of that name.
-        """
-        words = [*([name] if name else []), *([f"--selector={selector}"] if selector else [])]
-        found = json.loads(self("get", kind, *words, "-o", "json"))
-        return found if name else found["items"]
-
-
-def _documents(objects: Sequence[dict[str, Any]]) -> str:
-    return "\n---\n".join(json.dumps(each) for each in objects)
-
-
-def wait_until(holds: Callable[[], bool], *, seconds: float, every: float = 0.2) -> bool:
-    """Wait until a condition holds; gives whether it did in time."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(every)
-    return True
+    def address(self, service: str, port: int = 8080) -> str:
+        """Where this machine reaches a Service, `http://10.96.0.5:8080`."""
+        spec = self.get("service", service)["spec"]
+        return f"http://{spec['clusterIP']}:{port}"
