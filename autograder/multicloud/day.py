@@ -15,7 +15,7 @@ from labkit.errors import WorkbookError, WorkFault
 from labkit.isolation import janitor
 from labkit.isolation.functions import LearnerFunction
 from labkit.platform import Contents, Device, Promoter, TrainingRun, race, training_data
-from labkit.platform.data import scores
+from labkit.platform.data import arrays_of, scores
 from labkit.platform.offers import cases, optimum, outcome
 from labkit.platform.promoters import Raised
 from labkit.platform.training import repeated
@@ -157,11 +157,19 @@ class _Stage:
         self.contents.damage(run.newest_state())
         self.tell("its newest checkpoint is damaged; on in the first cloud")
         last = run.leg(AWS)
+        plain = TrainingRun(
+            *(self.work, self.gateway), **self.folders, run="plain", steps=STEPS, checkpoint_every=EVERY
+        )
+        self.tell("the same training once more, uninterrupted, to compare with")
+        plain.leg(AWS)
+        results = [self.contents.get(f"runs/{name}/model.safetensors") for name in ("day", "plain")]
+        same = None not in results and _near(*(arrays_of(each or b"") for each in results))
         again, done = repeated(run.legs), {step for leg in run.legs for step in leg.steps}
         self.judge(
             "training goes on",
-            last.event == "done" and done == set(range(STEPS)) and again <= 2 * EVERY + 1,
-            f"{len(done)} of {STEPS} steps, {again} trained again; it ended {last.event}",
+            last.event == "done" and done == set(range(STEPS)) and again <= 2 * EVERY + 1 and same,
+            f"{len(done)} of {STEPS} steps, {again} trained again; it ended {last.event}, "
+            f"with {'the' if same else 'other'} weights {'of' if same else 'than'} an uninterrupted training",
         )
 
     def promotions(self, rounds: int) -> None:
@@ -281,6 +289,10 @@ def _close(case: Any, chosen: Any, usd: float) -> bool:
     except (KeyError, TypeError, ValueError, StopIteration):
         return False
     return found is not None and found.usd <= 1.05 * usd
+
+
+def _near(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return all(bool(np.abs(one[name] - other[name]).max() <= 1e-4) for name in other)
 
 
 def _same(value: Any, wanted: Any) -> bool:
