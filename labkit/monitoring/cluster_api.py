@@ -20,7 +20,7 @@ def api_of(kubeconfig: Path) -> httpx.Client:
     context = ssl.create_default_context(cafile=named.ssl_ca_cert)
     if named.cert_file:
         context.load_cert_chain(named.cert_file, named.key_file)
-    settings: dict[str, dict[str, str]] = named.auth_settings()
+    settings: Any = named.auth_settings()
     token = next((each["value"] for each in settings.values()), "")
     return httpx.Client(
         base_url=named.host,
