@@ -44,6 +44,12 @@ def _provide(resource: str) -> None:
         bases.provide_for(engine, name)
 
 
+def _monitoring() -> None:
+    from labkit import debian
+
+    debian.ensure("monitoring")
+
+
 def _cluster() -> None:
     from labkit.clusters import connect
 
@@ -82,6 +88,7 @@ _RESOURCES: dict[str, Callable[[], None]] = {
     "python_images": lambda: _provide("python_images"),
     "cuda_images": lambda: _provide("cuda_images"),
     "cluster": _cluster,
+    "monitoring": _monitoring,
     "scanners": _scanners,
     "registry": _registry,
     "cloud": _cloud,
@@ -92,7 +99,7 @@ _RESOURCES: dict[str, Callable[[], None]] = {
 }
 _ENGINES = ("engine", "python_images", "cuda_images", "cluster")
 """Those that run what was handed in: where that is not our own, behind what keeps it apart."""
-_SERVICES = (*_ENGINES, "registry", "scanners", "cloud", "object_store")
+_SERVICES = (*_ENGINES, "registry", "scanners", "cloud", "object_store", "monitoring")
 """Those that are started, made or installed if they are not there, and stay when the check has ended."""
 
 
