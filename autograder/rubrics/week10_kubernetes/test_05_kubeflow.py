@@ -171,7 +171,7 @@ def rows_of(artifact, trainer, scratch):
     3,
     hints=[
         "What does a step say that it reads and writes? Look at the signature of split.",
-        "A step that makes a model has an Output[Model] and writes to model.path; the next has an Input[Model].",
+        "A step that makes a model has an Output[Model], the next one an Input[Model].",
         "split gives two Datasets. Which of them may evaluate see?",
     ],
 )
