@@ -33,7 +33,7 @@ the_search = reading(
             "names a region of gamma and l2 in which trials do well, read from the plot, with its accuracies",
         ),
         (1, "says how the later trials differ from the first ones, and why a search that learns does that"),
-        (1, "says why the best trial's value is likely higher than the accuracy on rows not seen before"),
+        (1, "says that the best objective was chosen for being high on those rows, so that new rows have to tell"),
         (1, "says what a parallel search on a cluster gains, and what it gives away"),
     ],
 )
