@@ -33,7 +33,7 @@ the_search = reading(
             "names a region of gamma and l2 in which trials do well, read from the plot, with its accuracies",
         ),
         (1, "says how the later trials differ from the first ones, and why a search that learns does that"),
-        (1, "says that the best objective was chosen for being high on those rows, so that new rows have to tell"),
+        (1, "says that the best objective was chosen for being high on those rows: new rows have to tell"),
         (1, "says what a parallel search on a cluster gains, and what it gives away"),
     ],
 )
@@ -61,6 +61,8 @@ def handed_out(lab_name):
 def trainer(handed_out):
     """The training code as it was handed out."""
     specification = importlib.util.spec_from_file_location("trainer", handed_out / "trainer.py")
+    assert specification is not None
+    assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
@@ -458,7 +460,8 @@ def custom_objects(scratch):
     try:
         resources.install(cluster)
         owner = kubernetes.client.CoreV1Api(kubernetes.config.new_client_from_config(str(cluster.kubeconfig)))
-        owner.create_namespace({"metadata": {"name": "team", "labels": OPEN}})
+        metadata = kubernetes.client.V1ObjectMeta(name="team", labels=OPEN)
+        owner.create_namespace(kubernetes.client.V1Namespace(metadata=metadata))
         guest = kubernetes.config.new_client_from_config(str(kubeconfig_for_work(cluster)))
         yield kubernetes.client.CustomObjectsApi(guest)
     finally:
