@@ -333,10 +333,14 @@ def test_search(found, trainer, table, unseen):
         return trainer.accuracy(trainer.fit(rows, conditions, **known), *unseen)
 
     expect(len(found.trials) == TRIALS, f"{len(found.trials)} of {TRIALS} trials")
-    close = sum(abs(trial.value - worth(trial.parameters)) < 0.12 for trial in found.trials)
+    # 25 right searches on other tables: at least 22 of 25 trials close, at most 0.034 too much on average;
+    # objectives that are measured on the training rows: 0.126 and more.
+    errors = [trial.value - worth(trial.parameters) for trial in found.trials]
+    close, too_much = sum(abs(error) < 0.12 for error in errors), sum(errors) / len(errors)
     require(
-        close >= 0.8 * TRIALS,
-        f"{close} of {TRIALS} trials report about what their parameters are worth on unseen machines",
+        close >= 0.7 * TRIALS and too_much < 0.08,
+        f"{close} of {TRIALS} trials report about what their parameters are worth on unseen machines, "
+        f"on average {too_much:+.3f}",
         cause="The objective has to measure a model on rows that it was not trained on.",
     )
     best, default = worth(found.best.parameters), worth(trainer.DEFAULTS)
