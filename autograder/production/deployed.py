@@ -63,7 +63,7 @@ class Deployed:
         """The colour that the Service does not send requests to."""
         return next(colour for colour in COLOURS if colour != self.live)
 
-    def start(self, image: str) -> None:
+    def start(self, image: str, *, seconds: float = ROLLOUT_SECONDS) -> None:
         """Start the labels service, the live colour and the Service.
 
         Raises:
@@ -72,7 +72,7 @@ class Deployed:
         self._say("starting the labels service and the live colour")
         self._cluster.load_image(_LABELS_IMAGE)
         self.kubectl.apply([*self._labels, self._manifests.service])
-        self.colour_up(self.live, image, seconds=ROLLOUT_SECONDS)
+        self.colour_up(self.live, image, seconds=seconds)
         self.kubectl("rollout", "status", f"deployment/{LABELS}", "--timeout=60s")
 
     def colour_up(self, colour: str, image: str, *, seconds: float, replicas: int | None = None) -> None:

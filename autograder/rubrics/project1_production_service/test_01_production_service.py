@@ -266,7 +266,7 @@ def test_autoscaling(manifests):
 def test_deploys(cluster, engine, build, manifests, labels_program, scratch):
     """is rolled out on a cluster, and the switch to green loses no request"""
     with Deployed(cluster, engine, manifests, labels_program, say=progress) as deployed:
-        deployed.start(build.image.tags[0])
+        deployed.start(build.image.tags[0], seconds=35)
         deployed.colour_up("green", build.image.tags[0], seconds=60)
         traffic = Traffic()
         progress("sending requests while the Service turns to green")
