@@ -72,6 +72,7 @@ _RESOURCES: dict[str, Callable[[], None]] = {
     "cloud": _cloud,
     "gpu": _gpu,
     "server": _always,
+    "scripts": _always,
     QUIET_MACHINE: _always,
 }
 _ENGINES = ("engine", "python_images", "cuda_images")

@@ -1,7 +1,7 @@
 """What the learner's scripts make: each is run once, fenced, and what it leaves is only ever read fenced."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from autograder.fixtures import copy_work
@@ -35,12 +35,20 @@ class Scripts:
         self.log = log
         self._outcomes: dict[str, WorkFault | None] = {}
 
-    def run(self, script: str, makes: Sequence[str]) -> list[Path]:
-        """Run a script unless it has been; gives the files that it made, or raises as it did before."""
+    def run(
+        self, script: str, makes: Sequence[str], *, by: Callable[..., list[Path]] = run_script
+    ) -> list[Path]:
+        """Run a script unless it has been; gives the files that it made, or raises as it did before.
+
+        Args:
+            script: Its name.
+            makes: The files that it should make.
+            by: What runs it: `run_script`, or one that knows another interpreter.
+        """
         if script not in self._outcomes:
             progress(f"running {script}")
             try:
-                run_script(
+                by(
                     script,
                     self.folder,
                     makes=makes,

@@ -156,6 +156,7 @@ def test_numbers(submitted):
         "onnxruntime.quantization has quantize_dynamic and quantize_static: both read a file and write one.",
     ],
 )
+@needs("scripts")
 def test_quantized_size(quantized, original):
     """int8.onnx is at least three times smaller"""
     ratio = original["bytes"] / quantized["bytes"]
@@ -177,6 +178,7 @@ def test_quantized_size(quantized, original):
         "A few hundred of the images in few_labels.npz, as float32, under the input's name: images.",
     ],
 )
+@needs("scripts")
 def test_quantized_accuracy(scripts, unseen):
     """int8.onnx is at most one point less accurate than the model"""
     require(judge_loss(loss(scripts, "int8.onnx", unseen), at_most=1.0), cause="On images that nobody saw.")
@@ -191,6 +193,7 @@ def test_quantized_accuracy(scripts, unseen):
         "Keep those whose filters have the largest norm. After the flatten each channel is 49 columns.",
     ],
 )
+@needs("scripts")
 def test_pruned_size(pruned, original):
     """the pruned weights are gone from pruned.onnx, not zeroed"""
     floats = pruned["types"].get("FLOAT", 0)
@@ -220,6 +223,7 @@ def test_pruned_size(pruned, original):
         "Kullback-Leibler divergence between the two models' softmax, Adam at 1e-3, 3 epochs of all images.",
     ],
 )
+@needs("scripts")
 def test_pruned_accuracy(scripts, unseen):
     """pruned.onnx is at most two points less accurate than the model"""
     require(judge_loss(loss(scripts, "pruned.onnx", unseen), at_most=2.0), cause="On images that nobody saw.")
@@ -252,6 +256,7 @@ def test_pruned_speed(scripts, unseen):
         "kl_div(log_softmax(scores / 3, 1), softened[rows], reduction='batchmean').",
     ],
 )
+@needs("scripts")
 def test_student(accuracies, distilled, few_labels, unseen):
     """five students, on the whole better than the same network trained alone"""
     contents = {file.read_bytes() for file in distilled[:STUDENTS]}
@@ -278,6 +283,7 @@ def test_student(accuracies, distilled, few_labels, unseen):
         "promise.json holds the mean accuracy of the five on the validation images.",
     ],
 )
+@needs("scripts")
 def test_promise(accuracies, distilled, few_labels, unseen):
     """the accuracy that promise.json promises is the one that unseen images show"""
     try:
