@@ -196,8 +196,8 @@ def test_litert(scripts, digits, logs):
 @points(
     1,
     hints=[
-        "coremltools.convert(torch.jit.trace(module.eval(), sample), inputs=[TensorType(name=..., shape=...)])",
-        "save('model.mlpackage'), then shutil.make_archive('model.mlpackage', 'zip', '.', 'model.mlpackage').",
+        "convert(torch.jit.trace(module.eval(), sample), inputs=[TensorType(name='images', shape=(1, 784))])",
+        "save('model.mlpackage'), and shutil.make_archive('model.mlpackage', 'zip', '.', 'model.mlpackage').",
     ],
 )
 @needs("scripts")
@@ -215,8 +215,8 @@ def test_coreml(scripts, logs):
     )
     require(
         report["weights_found"] == report["weights"],
-        f"{report['weights_found']} of its {report['weights']} large weights are the model's; that it predicts "
-        "is not measured: Core ML runs on Apple's systems alone",
+        f"{report['weights_found']} of its {report['weights']} large weights are the model's; what it predicts "
+        "is not measured, since Core ML runs on Apple's systems alone",
     )
 
 

@@ -1,4 +1,4 @@
-"""Exports the model with both of PyTorch's exporters; runs in the environment `edge`, leaves exporters.json."""
+"""Exports the model with both of PyTorch's exporters, in the environment `edge`; leaves exporters.json."""
 
 import json
 import time
