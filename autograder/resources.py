@@ -69,6 +69,14 @@ def _cloud() -> None:
     mirror()
 
 
+def _object_store() -> None:
+    from labkit.environments import ensure
+    from labkit.storage.seaweed import find_program
+
+    find_program()
+    ensure("cloud")
+
+
 _RESOURCES: dict[str, Callable[[], None]] = {
     "engine": _engine,
     "python_images": lambda: _provide("python_images"),
@@ -77,6 +85,7 @@ _RESOURCES: dict[str, Callable[[], None]] = {
     "scanners": _scanners,
     "registry": _registry,
     "cloud": _cloud,
+    "object_store": _object_store,
     "gpu": _gpu,
     "server": _always,
     "scripts": _always,
@@ -84,7 +93,7 @@ _RESOURCES: dict[str, Callable[[], None]] = {
 }
 _ENGINES = ("engine", "python_images", "cuda_images", "cluster")
 """Those that run what was handed in: where that is not our own, behind what keeps it apart."""
-_SERVICES = (*_ENGINES, "registry", "scanners", "cloud")
+_SERVICES = (*_ENGINES, "registry", "scanners", "cloud", "object_store")
 """Those that are started, made or installed if they are not there, and stay when the check has ended."""
 
 
