@@ -84,7 +84,7 @@ def test_choice(submitted):
 def test_same_answers(scripts, exported, digits):
     """model.onnx answers what the model does, image by image"""
     images = digits.images[:200]
-    given = scripts.ask("scores", "model.onnx", images, 1)
+    given = scripts.ask("scores", "model.onnx", images, 1, True)
     same = agreeing(given, digits.scores[:200])
     credit(
         same,
@@ -215,8 +215,8 @@ def test_coreml(scripts, logs):
     )
     require(
         report["weights_found"] == report["weights"],
-        f"{report['weights_found']} of its {report['weights']} large weights are the model's; what it predicts "
-        "is not measured, since Core ML runs on Apple's systems alone",
+        f"{report['weights_found']} of its {report['weights']} large weights are the model's; what it "
+        "predicts is not measured, since Core ML runs on Apple's systems alone",
     )
 
 
