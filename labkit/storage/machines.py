@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -73,6 +74,7 @@ class Machine:
         self._inner = inner or guards.current()
         self._link: Link | None = None
         self._started: _OnMachine | None = None
+        self._ending = threading.Lock()
 
     @property
     def isolation(self) -> Isolation:
@@ -155,10 +157,11 @@ class Machine:
     def take_away(self) -> None:
         """End all that runs on it from one moment to the next; the files on it stay until it is closed."""
         if self._started is not None:
-            for process in self._started.process.family():
-                with suppress(psutil.NoSuchProcess):
-                    process.kill()
-            self._started.process.stop()
+            with self._ending:  # a drill takes it away from the gateway's thread, and whoever waits, too
+                for process in self._started.process.family():
+                    with suppress(psutil.NoSuchProcess):
+                        process.kill()
+                self._started.process.stop()
 
     def close(self) -> None:
         """End it and forget its files."""

@@ -330,13 +330,13 @@ def released(stage, submitted):
 )
 def test_switch(released: Watched):
     """from version 1 to version 2 under load, and no request is lost"""
-    ended = released.last("v2")
-    require(ended, f"{released.served('v2'):,} answers of version 2", cause="the last ones were of version 1")
     require(
         released.lost == 0,
         f"{released.lost} of {released.requests:,} requests lost",
         cause=f"{released.lost_words}; the steps took {released.seconds:.1f} s",
     )
+    ended = released.last("v2")
+    require(ended, f"{released.served('v2'):,} answers of version 2", cause="the last ones were of version 1")
 
 
 @after("test_switch")
