@@ -103,6 +103,7 @@ _RESOURCES: dict[str, Callable[[], None]] = {
     "object_store": _object_store,
     "gpu": _gpu,
     "server": _always,
+    "scripts": _always,
     QUIET_MACHINE: _always,
 }
 _ENGINES = ("engine", "python_images", "cuda_images", "cluster")
