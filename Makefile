@@ -55,5 +55,6 @@ lock: setup  ## the pins, from environments/*.in; all newest: make lock UPGRADE=
 schemas: setup  ## the embedded cluster's definitions, again: make schemas PROTO=FOLDER
 	@$(PYTHON) -m labkit.environments schemas
 	$(RUN) labkit.clusters.embedded.data $$(ls -d .environments/schemas/lib/python3*/site-packages/kubernetes_validate/kubernetes-json-schema/v1.37.0-local/_definitions.json) $(PROTO)
-clean:  ## what was built; environments and your own work stay
-	rm -rf build .pytest_cache .mypy_cache .ruff_cache
+clean:  ## what can be made again; environments, your own work and what was handed in stay
+	find build -mindepth 1 -maxdepth 1 ! -name nbgrader -exec rm -rf {} +
+	rm -rf .pytest_cache .mypy_cache .ruff_cache

@@ -24,6 +24,8 @@ COMMANDS = {
     "measure": "measure:app",
     "up": "services:up",
     "down": "services:down",
+    "prefetch": "supplies:prefetch",
+    "clean": "supplies:clean",
     "progress": "progress:progress",
     "reset": "lab:reset",
     "submit": "submit:submit",

@@ -44,6 +44,12 @@ def _provide(resource: str) -> None:
         bases.provide_for(engine, name)
 
 
+def _cluster() -> None:
+    from labkit.clusters import connect
+
+    connect()
+
+
 def _scanners() -> None:
     from labkit.scanning import ready
 
@@ -67,6 +73,7 @@ _RESOURCES: dict[str, Callable[[], None]] = {
     "engine": _engine,
     "python_images": lambda: _provide("python_images"),
     "cuda_images": lambda: _provide("cuda_images"),
+    "cluster": _cluster,
     "scanners": _scanners,
     "registry": _registry,
     "cloud": _cloud,
@@ -74,7 +81,7 @@ _RESOURCES: dict[str, Callable[[], None]] = {
     "server": _always,
     QUIET_MACHINE: _always,
 }
-_ENGINES = ("engine", "python_images", "cuda_images")
+_ENGINES = ("engine", "python_images", "cuda_images", "cluster")
 """Those that run what was handed in: where that is not our own, behind what keeps it apart."""
 _SERVICES = (*_ENGINES, "registry", "scanners", "cloud")
 """Those that are started, made or installed if they are not there, and stay when the check has ended."""

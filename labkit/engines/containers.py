@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -242,6 +243,20 @@ def lost_engine() -> Iterator[None]:
         raise EngineLost(
             "The container engine does not answer any more.", next_step="Run `workbook up engine`."
         ) from gone
+
+
+def not_started(refused: docker.errors.APIError) -> WorkFault:
+    """Why a container did not start, from what the engine said."""
+    said = str(refused.explanation or refused)
+    if match := re.search(r'exec: "?([^":]+)"?: (?:executable file not found|stat \S+: no such file)', said):
+        return WorkFault(
+            f"The container did not start: the image has no {match[1]}.",
+            why="CMD or ENTRYPOINT names it.",
+            next_step="A CMD in its plain form needs /bin/sh; written as a list, the program alone.",
+        )
+    if "No command specified" in said or "no command" in said.lower():
+        return WorkFault("The container did not start: the image says no CMD.", next_step="Add one.")
+    return WorkFault("The container did not start.", why=said[-300:])
 
 
 def _first(chunks: Iterator[bytes], deadline: float) -> bytes | None:

@@ -8,7 +8,8 @@ import re
 import socket
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -21,16 +22,14 @@ import requests.exceptions
 
 from labkit import debian
 from labkit.engines import bases, building
-from labkit.engines.base import About, Build, BuildFault, Engine, EngineLost, Image, Layer, Say
-from labkit.engines.containers import DockerContainer, Fence, lost_engine
+from labkit.engines.archives import IMAGE_BYTES, Bounded, layers_of, member, small_files
+from labkit.engines.base import About, Build, BuildFault, Engine, EngineLost, Image, Say
+from labkit.engines.containers import DockerContainer, Fence, lost_engine, not_started
 from labkit.errors import Unavailable, WorkFault
 
 DEFAULT = "unix:///var/run/docker.sock"
-SMALL_FILE = 1 << 20
 HEALTH_SECONDS = 3.0
 """The longest that one run of a health check may take, where its interval is ours."""
-IMAGE_BYTES = 12 << 30
-"""What is read of an image; a file of a few bytes on the engine's disk can say that it is larger."""
 
 
 class DockerEngine:
@@ -57,11 +56,13 @@ class DockerEngine:
     def _client(self) -> docker.DockerClient:
         try:
             _knock(self.address)
-            return docker.DockerClient(base_url=self.address, version="auto", timeout=120)
+            client = docker.DockerClient(base_url=self.address, version="auto", timeout=120)
         except OSError as error:
             raise self._nobody(error.strerror or str(error)) from error
         except (docker.errors.DockerException, requests.exceptions.RequestException, ValueError) as error:
             raise self._nobody(str(error).rpartition(": ")[2][:120]) from error
+        weakref.finalize(client, client.api.close)  # its pool of connections does not close itself
+        return client
 
     def _nobody(self, why: str) -> EngineLost:
         return EngineLost(
@@ -214,13 +215,13 @@ class DockerEngine:
             except docker.errors.ImageNotFound as error:
                 raise _no_image(image) from error
             except docker.errors.APIError as refused:
-                raise _not_started(refused) from refused
+                raise not_started(refused) from refused
             container = DockerContainer(made, bridge=self.bridge, fence=self.fence)
             try:
                 made.start()
             except docker.errors.APIError as refused:
                 container.remove()
-                raise _not_started(refused) from refused
+                raise not_started(refused) from refused
             except BaseException:
                 container.remove()
                 raise
@@ -246,7 +247,7 @@ class DockerEngine:
             tags=tuple(attributes.get("RepoTags") or ()),
             digests=tuple(attributes.get("RepoDigests") or ()),
             bytes=int(attributes["Size"]),
-            layers=_layers(attributes["RootFS"].get("Layers") or [], history),
+            layers=layers_of(attributes["RootFS"].get("Layers") or [], history),
             config=attributes.get("Config") or {},
             history=tuple(str(entry.get("CreatedBy", "")) for entry in reversed(history)),
         )
@@ -277,8 +278,8 @@ class DockerEngine:
     def layer_files(self, image: str) -> list[dict[str, bytes | None]]:
         """What each layer holds, the base first: small files' contents by path, None for larger ones."""
         with self.saved(image) as archive:
-            manifest = json.loads(_member(archive, "manifest.json"))[0]
-            return [_contents(archive, name) for name in manifest["Layers"]]
+            manifest = json.loads(member(archive, "manifest.json"))[0]
+            return [small_files(archive, name) for name in manifest["Layers"]]
 
     @contextmanager
     def saved(self, image: str) -> Iterator[tarfile.TarFile]:
@@ -379,38 +380,6 @@ class DockerEngine:
                 raise WorkFault(f"{image} was not removed.", why=str(refused.explanation)) from refused
 
 
-class Bounded:
-    """A stream of bytes that is read up to a limit, as an iterator and as a file.
-
-    Raises:
-        WorkFault: There is more of it.
-    """
-
-    def __init__(self, chunks: Iterable[Any], limit: int, name: str) -> None:
-        self._chunks = iter(chunks)
-        self._left = limit
-        self._name = name
-        self._buffer = b""
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Its chunks."""
-        for chunk in self._chunks:
-            self._left -= len(chunk)
-            if self._left < 0:
-                raise WorkFault(
-                    f"The image {self._name[:80]} holds more than {IMAGE_BYTES >> 30} GiB.",
-                    next_step="Look for a file that is much larger than it should be.",
-                )
-            yield chunk
-
-    def read(self, size: int) -> bytes:
-        """The next bytes, fewer only at the end."""
-        while len(self._buffer) < size and (chunk := next(iter(self), b"")):
-            self._buffer += chunk
-        taken, self._buffer = self._buffer[:size], self._buffer[size:]
-        return taken
-
-
 def _knock(address: str) -> None:
     """See whether anybody listens there: the library leaves its socket open if nobody does."""
     if address.startswith("unix://"):
@@ -424,62 +393,5 @@ def _split(tag: str) -> tuple[str, str]:
     return (repository, version) if colon and "/" not in version else (tag, "latest")
 
 
-def _layers(digests: list[str], history: list[dict[str, Any]]) -> tuple[Layer, ...]:
-    """The layers with what made each: the API gives history and layers, and not which belong together."""
-    entries = list(reversed(history))
-    chosen = {index for index, entry in enumerate(entries) if int(entry.get("Size") or 0) > 0}
-
-    def rank(index: int) -> int:
-        made_by = str(entries[index].get("CreatedBy", ""))
-        if re.match(r"(RUN|COPY|ADD)\b|/bin/sh -c (?!#\(nop\))|.*#\(nop\) (COPY|ADD)", made_by):
-            return 0
-        return 1 if "WORKDIR" in made_by else 2
-
-    empty = sorted((i for i in range(len(entries)) if i not in chosen), key=lambda i: (rank(i), i))
-    chosen.update(empty[: max(0, len(digests) - len(chosen))])
-    kept = [entries[index] for index in sorted(chosen)]
-    kept = [{}] * (len(digests) - len(kept)) + kept[: len(digests)]
-    return tuple(
-        Layer(_tidy(str(entry.get("CreatedBy", ""))), int(entry.get("Size") or 0), digest)
-        for entry, digest in zip(kept, digests, strict=True)
-    )
-
-
-def _tidy(made_by: str) -> str:
-    made_by = re.sub(r"^/bin/sh -c #\(nop\)\s+", "", made_by)
-    made_by = re.sub(r"^(?:RUN )?/bin/sh -c ", "RUN ", made_by).removesuffix("# buildkit")
-    return " ".join(made_by.split())
-
-
-def _member(archive: tarfile.TarFile, name: str) -> bytes:
-    file = archive.extractfile(name)
-    assert file is not None
-    return file.read()
-
-
-def _contents(archive: tarfile.TarFile, name: str) -> dict[str, bytes | None]:
-    layer = archive.extractfile(name)
-    assert layer is not None
-    found: dict[str, bytes | None] = {}
-    with tarfile.open(fileobj=layer) as tree:
-        for member in tree:
-            file = tree.extractfile(member) if member.isfile() and member.size <= SMALL_FILE else None
-            found[member.name.removeprefix("./")] = file.read() if file is not None else None
-    return found
-
-
 def _no_image(image: str) -> WorkFault:
     return WorkFault(f"There is no image {image}.", next_step="Build it first, or look at its spelling.")
-
-
-def _not_started(refused: docker.errors.APIError) -> WorkFault:
-    said = str(refused.explanation or refused)
-    if match := re.search(r'exec: "?([^":]+)"?: (?:executable file not found|stat \S+: no such file)', said):
-        return WorkFault(
-            f"The container did not start: the image has no {match[1]}.",
-            why="CMD or ENTRYPOINT names it.",
-            next_step="A CMD in its plain form needs /bin/sh; written as a list, the program alone.",
-        )
-    if "No command specified" in said or "no command" in said.lower():
-        return WorkFault("The container did not start: the image says no CMD.", next_step="Add one.")
-    return WorkFault("The container did not start.", why=said[-300:])

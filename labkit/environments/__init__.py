@@ -9,6 +9,6 @@ in milliseconds that nothing is missing.
 from __future__ import annotations
 
 from labkit.environments.environment import REPOSITORY, Environment
-from labkit.environments.install import ensure
+from labkit.environments.install import ensure, remove
 
-__all__ = ["REPOSITORY", "Environment", "ensure"]
+__all__ = ["REPOSITORY", "Environment", "ensure", "remove"]

@@ -59,6 +59,18 @@ def ensure(
     return environment
 
 
+def remove(environment: Environment, *, say: Say = say_on_stderr) -> None:
+    """Remove an environment; whoever needs it makes it again.
+
+    Args:
+        environment: Which one; one that the workbook did not make is left alone.
+        say: Takes a line, if another set-up of it has to be waited for.
+    """
+    with _alone(environment, say):
+        if environment.read_stamp():
+            shutil.rmtree(environment.path)
+
+
 @contextmanager
 def _alone(environment: Environment, say: Say) -> Iterator[TextIO]:
     """Holds the environment's lock.

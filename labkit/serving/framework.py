@@ -186,13 +186,17 @@ class FrameworkServer:
                 why=f"It lacks {lacking}.",
                 next_step=f"Run: make serving FRAMEWORKS={self.name}",
             )
-        if not (model / "model.onnx").is_file():
-            raise WorkFault(f"There is no model.onnx in {model.name}.", next_step="Put the model there.")
+        self._has_model(model)
         try:
             return self._start(model, port)
         except BaseException:
             self.close()
             raise
+
+    def _has_model(self, model: Path) -> None:
+        """Go on if the folder holds what is served."""
+        if not (model / "model.onnx").is_file():
+            raise WorkFault(f"There is no model.onnx in {model.name}.", next_step="Put the model there.")
 
     def _start(self, model: Path, port: int | None) -> Endpoint:
         folder = self._temporary()

@@ -13,7 +13,10 @@ decision = measure_until_decided(
 """
 
 from labkit.slo.cost import Cost, Day, Fleet, Price, cost_of, judge_cost, price_of
+from labkit.slo.gpu import judge_gpu, measure_gpu
+from labkit.slo.gpu_samples import GpuSamples
 from labkit.slo.judge import judge, judge_availability
+from labkit.slo.nvml import NvmlGpus
 from labkit.slo.objectives import AvailabilityObjective, Objective
 from labkit.slo.retries import Decision, measure_until_decided
 
@@ -23,12 +26,16 @@ __all__ = [
     "Day",
     "Decision",
     "Fleet",
+    "GpuSamples",
+    "NvmlGpus",
     "Objective",
     "Price",
     "cost_of",
     "judge",
     "judge_availability",
     "judge_cost",
+    "judge_gpu",
+    "measure_gpu",
     "measure_until_decided",
     "price_of",
 ]

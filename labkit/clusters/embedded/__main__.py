@@ -34,13 +34,17 @@ from labkit.clusters.embedded.scheduler.scheduler import Scheduler
 from labkit.clusters.embedded.server import Server
 from labkit.clusters.embedded.store import Store
 from labkit.clusters.embedded.usage import Usage, Usages
+from labkit.clusters.embedded.users.restrictions import whole
+from labkit.clusters.embedded.users.users import User, Users
 
 FIRST_NODE = "simulated-1"
+IMAGES = "images"
+"""The file in the cluster's folder that names the images of guests' pods, one a line."""
 ENGINE_SECONDS = 10.0
 """How long starting waits for the engine; after that the node says that it is not ready."""
 
 
-def kubeconfig(folder: Path, port: int, token: str) -> str:
+def kubeconfig(folder: Path, port: int, token: str, user: str = "admin") -> str:
     """What clients need to find the cluster."""
     server = {"server": f"https://127.0.0.1:{port}", "certificate-authority": str(folder / "ca.crt")}
     return yaml.safe_dump(
@@ -48,26 +52,42 @@ def kubeconfig(folder: Path, port: int, token: str) -> str:
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "embedded", "cluster": server}],
-            "users": [{"name": "admin", "user": {"token": token}}],
-            "contexts": [{"name": "embedded", "context": {"cluster": "embedded", "user": "admin"}}],
+            "users": [{"name": user, "user": {"token": token}}],
+            "contexts": [{"name": "embedded", "context": {"cluster": "embedded", "user": user}}],
             "current-context": "embedded",
         }
     )
 
 
-async def serve(folder: Path, engine: str = "", why: str = "") -> None:
+def guests_images(folder: Path) -> frozenset[str]:
+    """The images that guests' pods may run: the lines of a file that the cluster's owner writes."""
+    try:
+        return frozenset(whole(line) for line in (folder / IMAGES).read_text().split())
+    except FileNotFoundError:
+        return frozenset()
+
+
+async def serve(
+    folder: Path, engine: str = "", why: str = "", *, volumes: Path | None = None, guest: bool = False
+) -> None:
     """Serve the cluster that a folder holds until SIGTERM.
 
     Args:
         folder: Its state.
         engine: The address of the engine that its pods run on; empty if they only pretend to.
         why: Why there is none.
+        volumes: Where pods' volumes lie; in the folder by default.
+        guest: Whether there is a guest beside the owner, whom restrictions hold.
     """
     certificates.make(folder)
     place = state.read(folder)
     place |= {"token": place.get("token") or secrets.token_urlsafe(32), "engine": engine, "why": why}
+    if guest:
+        place["guest"] = place.get("guest") or secrets.token_urlsafe(32)
+    if volumes is not None:
+        volumes.mkdir(mode=0o711, exist_ok=True)  # containers' users pass through it
     store = Store(folder / "cluster.db")
-    local = LocalNode(folder, place, store) if engine else None
+    local = LocalNode(folder, place, store, volumes) if engine else None
     state.write(folder, place)
     api = Api(store, local.addresses if local else None)
     usage: list[Usage] = [PretendedUsage(api)]
@@ -82,7 +102,11 @@ async def serve(folder: Path, engine: str = "", why: str = "") -> None:
     scraper = Scraper(api)
     metrics = Metrics(Usages(usage), scraper)
     streams = local.streams if local else None
-    server = Server(api, place["token"], ServedMetrics(api, metrics), streams)
+    known = [User("admin", place["token"])]
+    if guest:
+        known.append(User("guest", place["guest"], restricted=True))
+    users = Users(api, known, lambda: guests_images(folder))
+    server = Server(api, users, ServedMetrics(api, metrics), streams)
     runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", place.get("port", 0), ssl_context=context)
@@ -100,6 +124,9 @@ async def serve(folder: Path, engine: str = "", why: str = "") -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     state.private(folder / "kubeconfig", kubeconfig(folder, place["port"], place["token"]))
+    if guest:
+        text = kubeconfig(folder, place["port"], place["guest"], "guest")
+        state.private(folder / "guest.kubeconfig", text)
     tasks = [asyncio.create_task(one) for one in (*working, stop.wait())]
     if local is not None:
         await local.until_ready(ENGINE_SECONDS)
@@ -121,9 +148,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where the cluster keeps its state")
     parser.add_argument("--engine", default="", help="the engine that its pods run on, unix:///...")
     parser.add_argument("--why", default="", help="why there is none")
+    parser.add_argument("--volumes", type=Path, help="where pods' volumes lie")
+    parser.add_argument("--guest", action="store_true", help="have a guest, whom restrictions hold")
     logging.basicConfig(level=logging.WARNING)
     asked = parser.parse_args()
-    asyncio.run(serve(asked.folder.resolve(), asked.engine, asked.why))
+    folder = asked.folder.resolve()
+    asyncio.run(serve(folder, asked.engine, asked.why, volumes=asked.volumes, guest=asked.guest))
 
 
 if __name__ == "__main__":

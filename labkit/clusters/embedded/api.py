@@ -17,6 +17,8 @@ from labkit.clusters.embedded.resources import Resource, Resources, built_in
 from labkit.clusters.embedded.store import Change, Store, Stored
 
 Object = dict[str, Any]
+Admission = Callable[[Resource, Object, Object | None], None]
+"""Looks at an object, completed, and at what it was before, if it was; refuses it with an ApiError."""
 MOST_BYTES = 1_572_864
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _ORPHAN, _FOREGROUND = "orphan", "foregroundDeletion"
@@ -89,6 +91,7 @@ class Api:
         *,
         dry_run: bool = False,
         strict: str = "Ignore",
+        admit: Admission | None = None,
     ) -> tuple[Stored, list[str]]:
         """Make an object.
 
@@ -98,6 +101,7 @@ class Api:
             given: The object as it was sent.
             dry_run: Whether everything is done but keeping it.
             strict: What to do with unknown fields: `Strict` refuses, `Warn` warns, `Ignore` drops them.
+            admit: Has the last word before it is kept.
 
         Returns:
             The object as it is kept, and warnings.
@@ -129,6 +133,8 @@ class Api:
         admission.complete(resource, thing, None)
         if self.store.get(resource.key, metadata.get("namespace", ""), metadata.get("name", "")) is not None:
             raise errors.already_exists(resource, metadata["name"])
+        if admit is not None:
+            admit(resource, thing, None)
         if resource.key == "services":
             self.addresses.give(thing)
         return self._keep(resource, thing, dry_run), warnings
@@ -143,6 +149,7 @@ class Api:
         status: bool = False,
         dry_run: bool = False,
         strict: str = "Ignore",
+        admit: Admission | None = None,
     ) -> tuple[Stored, list[str]]:
         """Replace an object, or with `status` its status alone.
 
@@ -179,6 +186,8 @@ class Api:
                 if "status" in before:
                     thing["status"] = before["status"]
             admission.complete(resource, thing, before)
+            if admit is not None:
+                admit(resource, thing, before)
             if "generation" in before["metadata"] and _desired(thing) != _desired(before):
                 metadata["generation"] = before["metadata"]["generation"] + 1
         thing["metadata"]["resourceVersion"] = str(old.revision)
@@ -197,6 +206,7 @@ class Api:
         status: bool = False,
         dry_run: bool = False,
         strict: str = "Ignore",
+        admit: Admission | None = None,
     ) -> tuple[Stored, list[str]]:
         """Change parts of an object; `kind` is `json`, `merge` or `strategic`.
 
@@ -204,7 +214,9 @@ class Api:
             ApiError: It is refused.
         """
         thing = self.patched(resource, self.get(resource, namespace, name).copy(), patch, kind)
-        return self.update(resource, namespace, name, thing, status=status, dry_run=dry_run, strict=strict)
+        return self.update(
+            resource, namespace, name, thing, status=status, dry_run=dry_run, strict=strict, admit=admit
+        )
 
     def patched(self, resource: Resource, thing: Object, patch: Any, kind: str) -> Object:
         """An object with a patch applied; nothing is kept."""

@@ -38,20 +38,33 @@ class EmbeddedCluster:
         folder: Its state, kubeconfig, certificates and log; each folder is a cluster of its own.
         containers: Whether pods are to be containers, if this machine can.
         engine: The engine for them; this machine's own by default.
+        guest: Whether it has a guest beside its owner: manifests that nobody vouches for are applied in the
+            guest's name, whom restrictions hold.
     """
 
     name = "embedded"
 
     def __init__(
-        self, folder: Path | None = None, *, containers: bool = True, engine: Engine | None = None
+        self,
+        folder: Path | None = None,
+        *,
+        containers: bool = True,
+        engine: Engine | None = None,
+        guest: bool = False,
     ) -> None:
         self.folder = (folder or places.kept("cluster")).absolute()
+        self.guest = guest
         self._containers, self._engine = containers, engine
 
     @property
     def kubeconfig(self) -> Path:
         """The file that kubectl and the clients take."""
         return self.folder / "kubeconfig"
+
+    @property
+    def guests_kubeconfig(self) -> Path:
+        """The guest's, if it has one: what that may do is in `users/restrictions.toml`."""
+        return self.folder / "guest.kubeconfig"
 
     @property
     def capabilities(self) -> Capabilities:
@@ -107,13 +120,14 @@ class EmbeddedCluster:
 
     def _how(self) -> list[str]:
         """What its process is told of the engine; one that is running already is taken as it is."""
+        guest = ["--guest"] if self.guest else []
         if not self._containers:
-            return ["--why=Nothing else was asked for."]
+            return ["--why=Nothing else was asked for.", *guest]
         try:
             self._engine = self._engine or engine_for_pods()
-            return [f"--engine={self._engine.about().address}"]
+            return [f"--engine={self._engine.about().address}", *guest]
         except WorkbookError as error:
-            return [f"--why={error}"]
+            return [f"--why={error}", *guest]
 
     def down(self, *, purge: bool = False) -> bool:
         """Stop it; gives whether there was anything to stop.

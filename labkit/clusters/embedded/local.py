@@ -40,13 +40,14 @@ class LocalNode:
         folder: The cluster's own folder.
         place: What the cluster notes of itself; its name and its range are added.
         store: Its objects.
+        volumes: Where pods' volumes lie; in the cluster's own folder by default.
 
     Raises:
         Unavailable: No range of addresses is free.
     """
 
-    def __init__(self, folder: Path, place: Place, store: Store) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, place: Place, store: Store, volumes: Path | None = None) -> None:
+        self._volumes = volumes or folder
         self._name = place.setdefault("cluster", secrets.token_hex(4))
         self._engine = Engine(place["engine"])
         network = _claimed(folder, place)
@@ -59,7 +60,7 @@ class LocalNode:
         """Become a node of a cluster; `run` does its work."""
         self._services = Services(api)
         self._server = NameServer(Names(api))
-        self._node = ContainerNode(api, self._folder, self._engine, self._name, self._joined)
+        self._node = ContainerNode(api, self._volumes, self._engine, self._name, self._joined)
         return self._node
 
     async def run(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -10,12 +9,13 @@ import orjson
 from aiohttp import web
 
 from labkit.clusters.embedded import discovery, errors, requests, selectors, subresources, tables
-from labkit.clusters.embedded.api import MOST_BYTES, Api, timestamp
+from labkit.clusters.embedded.api import MOST_BYTES, Admission, Api, timestamp
 from labkit.clusters.embedded.autoscaling.served import ServedMetrics
 from labkit.clusters.embedded.errors import ApiError
 from labkit.clusters.embedded.requests import Target
 from labkit.clusters.embedded.store import Stored
 from labkit.clusters.embedded.streams.pods import Streams
+from labkit.clusters.embedded.users.users import Users
 from labkit.clusters.embedded.watches import Watch
 
 Object = dict[str, Any]
@@ -30,15 +30,16 @@ class Server:
 
     Args:
         api: The objects.
-        token: What a client must show.
+        users: Those who may ask, and for what.
         metrics: Answers what is asked about metrics.
         streams: Serves logs, exec, attach and port-forward; without one they are refused.
     """
 
-    def __init__(self, api: Api, token: str, metrics: ServedMetrics, streams: Streams | None = None) -> None:
-        self.api = api
+    def __init__(
+        self, api: Api, users: Users, metrics: ServedMetrics, streams: Streams | None = None
+    ) -> None:
+        self.api, self.users = api, users
         self.metrics, self.streams = metrics, streams
-        self._expected = f"Bearer {token}".encode()
         self._documents: dict[tuple[str, int], bytes] = {}
 
     def application(self) -> web.Application:
@@ -50,9 +51,10 @@ class Server:
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            given = request.headers.get("Authorization", "").encode()
-            if request.path not in _OPEN and not hmac.compare_digest(given, self._expected):
+            user = self.users.find(request.headers.get("Authorization", ""))
+            if request.path not in _OPEN and user is None:
                 raise errors.unauthorized()
+            request["user"] = user
             return await handler(request)
         except ApiError as error:
             return _json(error.status(), error.code, error.headers)
@@ -64,6 +66,7 @@ class Server:
         if (found := self._about(request, path)) is not None:
             return found
         target = requests.target(self.api.resources, path)
+        self.users.authorize(request["user"], request.method, target)
         if target.subresource and target.subresource != "status":
             return await self._subresource(request, target)
         if target.resource.key == "selfsubjectaccessreviews.authorization.k8s.io":
@@ -81,6 +84,9 @@ class Server:
         if request.method not in method or not _allows(target, request.method):
             raise errors.method_not_allowed(request.method)
         return await method[request.method](request, target)
+
+    def _admission(self, request: web.Request) -> Admission | None:
+        return self.users.admission(request["user"])
 
     def _about(self, request: web.Request, path: str) -> web.StreamResponse | None:
         """Discovery and documents; None if the path is about objects."""
@@ -172,8 +178,9 @@ class Server:
             raise errors.bad_request("the body of the request is empty")
         strict = request.query.get("fieldValidation", "Warn")
         stored, warned = self.api.create(
-            target.resource, target.namespace or "", given, dry_run=requests.dry_run(request), strict=strict
-        )
+            target.resource, target.namespace or "", given, dry_run=requests.dry_run(request), strict=strict,
+            admit=self._admission(request),
+        )  # fmt: skip
         return self._one(request, target, stored, 201, warned)
 
     async def _put(self, request: web.Request, target: Target) -> web.StreamResponse:
@@ -181,7 +188,7 @@ class Server:
         stored, warned = self.api.update(
             target.resource, target.namespace or "", target.name, given,
             status=target.subresource == "status", dry_run=requests.dry_run(request),
-            strict=request.query.get("fieldValidation", "Warn"),
+            strict=request.query.get("fieldValidation", "Warn"), admit=self._admission(request),
         )  # fmt: skip
         return self._one(request, target, stored, 200, warned)
 
@@ -193,7 +200,7 @@ class Server:
         stored, warned = self.api.patch(
             target.resource, target.namespace or "", target.name, patch, kind=kind,
             status=target.subresource == "status", dry_run=requests.dry_run(request),
-            strict=request.query.get("fieldValidation", "Warn"),
+            strict=request.query.get("fieldValidation", "Warn"), admit=self._admission(request),
         )  # fmt: skip
         return self._one(request, target, stored, 200, warned)
 
@@ -248,8 +255,9 @@ class Server:
                     else self.api.patched(resource, scale, given, "json" if kind == "json" else "merge")
                 )
                 scale = subresources.set_scale(
-                    self.api, resource, namespace, name, given or {}, dry_run=requests.dry_run(request)
-                )
+                    self.api, resource, namespace, name, given or {}, dry_run=requests.dry_run(request),
+                    admit=self._admission(request),
+                )  # fmt: skip
             return _json(scale)
         if what == "eviction" and method == "POST":
             return _json(
@@ -269,8 +277,7 @@ class Server:
             return _json(stored.object)
         if what == "token" and method == "POST":
             self.api.get(resource, namespace, name)
-            token = self._expected.decode().removeprefix("Bearer ")
-            status = {"token": token, "expirationTimestamp": timestamp()}
+            status = {"token": request["user"].token, "expirationTimestamp": timestamp()}
             return _json(
                 {
                     "kind": "TokenRequest",

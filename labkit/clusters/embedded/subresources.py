@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from labkit.clusters.embedded import errors
-from labkit.clusters.embedded.api import Api, timestamp
+from labkit.clusters.embedded.api import Admission, Api, timestamp
 from labkit.clusters.embedded.resources import Resource, built_in
 from labkit.clusters.embedded.selectors import matches, written
 
@@ -42,7 +42,14 @@ def scale_of(resource: Resource, thing: Object) -> Object:
 
 
 def set_scale(
-    api: Api, resource: Resource, namespace: str, name: str, scale: Object, *, dry_run: bool = False
+    api: Api,
+    resource: Resource,
+    namespace: str,
+    name: str,
+    scale: Object,
+    *,
+    dry_run: bool = False,
+    admit: Admission | None = None,
 ) -> Object:
     """Change how many replicas a workload is to have; gives its Scale.
 
@@ -67,7 +74,7 @@ def set_scale(
         patch = {part: patch}
     if asked := (scale.get("metadata") or {}).get("resourceVersion"):
         patch["metadata"] = {"resourceVersion": asked}
-    stored, _ = api.patch(resource, namespace, name, patch, dry_run=dry_run)
+    stored, _ = api.patch(resource, namespace, name, patch, dry_run=dry_run, admit=admit)
     return scale_of(resource, stored.object)
 
 

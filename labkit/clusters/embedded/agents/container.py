@@ -51,7 +51,7 @@ class ContainerNode:
 
     Args:
         api: The cluster's objects.
-        folder: The cluster's own folder: volumes are kept there.
+        folder: Where volumes are kept.
         engine: Where containers run.
         cluster: What its containers and its network are labelled with.
         joined: Told the pods' gateway and network when the engine is there, and again when it is back.

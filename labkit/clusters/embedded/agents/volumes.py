@@ -96,7 +96,8 @@ class Volumes:
                 raise Lacking(f'persistentvolumeclaim "{name}" not found')
             if found.get("status", {}).get("phase") != "Bound":
                 raise Lacking(f'persistentvolumeclaim "{name}" is not bound')
-            return self._root / "claims" / str(found["spec"]["volumeName"])
+            # By the claim's own id: `volumeName` is text that whoever made the claim may have written.
+            return self._root / "claims" / f"pvc-{found['metadata']['uid']}"
         kind = next((name for name in volume if name != "name"), "emptyDir")
         if kind not in ("emptyDir", *_WRITTEN):
             raise Lacking(

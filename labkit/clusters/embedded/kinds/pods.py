@@ -160,6 +160,8 @@ def _container_causes(container: Object, where: str, volumes: set[Any]) -> Itera
     for i, mount in enumerate(container.get("volumeMounts") or ()):
         if mount.get("name") and mount["name"] not in volumes:
             yield Cause("NotFound", f"{where}.volumeMounts[{i}].name", value=mount["name"])
+        if ":" in (place := str(mount.get("mountPath") or "")):
+            yield invalid(f"{where}.volumeMounts[{i}].mountPath", place, "must not contain ':'")
     yield from resource_causes(container.get("resources") or {}, f"{where}.resources")
     for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
         yield from _probe_causes(container.get(probe), f"{where}.{probe}", probe)

@@ -1,0 +1,1 @@
+"""Who may ask the cluster for what: its owner everything, a guest what the restrictions leave."""
