@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any
 
@@ -33,6 +33,7 @@ class Terraform:
         say: Told each line of progress.
         shell: Where the commands run, if not in a shell of their own under this process's guard.
         program: What runs Terraform, if not what `find_program` finds.
+        root: The configuration's own folder below `folder`, if it uses modules that lie beside it.
 
     Every command raises `TerraformFault` if the configuration or the state is at fault, `StateLocked` if
     somebody else holds the state, and `Unavailable` if the emulator lacks a call or nothing runs Terraform.
@@ -46,8 +47,10 @@ class Terraform:
         say: Say = lambda line: None,
         shell: Shell | None = None,
         program: Program | None = None,
+        root: str = "",
     ) -> None:
         self.folder = folder
+        self.root = root
         self.cloud = cloud
         self.say = say
         self.program = program or find_program()
@@ -156,7 +159,7 @@ class Terraform:
     def _run(self, name: str, arguments: Sequence[str]) -> Ended:
         override = self.cloud.provider_override() if self.cloud else ""
         if override:
-            self.shell.write(OVERRIDE, override)
+            self.shell.write(PurePosixPath(self.root) / OVERRIDE, override)
         rc = self.shell.scratch / "terraform.rc"
         real = self.cloud is not None and self.cloud.name != "emulated"
         self.shell.write(rc, settings(self._mirror, registry=real))
@@ -171,10 +174,11 @@ class Terraform:
                 },
                 seconds=SECONDS,
                 say=self._tell,
+                folder=self.root,
             )
         finally:
             if override:
-                self.shell.remove(OVERRIDE)
+                self.shell.remove(PurePosixPath(self.root) / OVERRIDE)
         self.seconds[name] = ended.seconds
         if ended.timed_out:
             raise TerraformFault(
