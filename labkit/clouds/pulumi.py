@@ -103,7 +103,9 @@ class PulumiPrograms:
         if "resources" not in answer:
             raise WorkFault(f"{path.name} raised {answer.get('error')}.", why=str(answer.get("place", "")))
         try:
-            resources = [Declared(str(e["type"]), str(e["name"]), dict(e["inputs"])) for e in answer["resources"]]
+            resources = [
+                Declared(str(e["type"]), str(e["name"]), dict(e["inputs"])) for e in answer["resources"]
+            ]
             return Declaration(tuple(resources), dict(answer["outputs"]))
         except (KeyError, TypeError, ValueError) as error:
             raise WorkFault(f"{path.name} gave no proper declaration.", why=repr(error)) from error

@@ -83,7 +83,9 @@ def _test(pytest: Any, test: str, folder: str) -> None:
         os.chdir(folder)
         sys.path.insert(0, folder)
         sys.dont_write_bytecode = True
-        code = int(pytest.main(["-q", "--no-header", "--tb=line", "-p", "no:cacheprovider", "-c", os.devnull, test]))
+        code = int(
+            pytest.main(["-q", "--no-header", "--tb=line", "-p", "no:cacheprovider", "-c", os.devnull, test])
+        )
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -92,7 +94,9 @@ def _test(pytest: Any, test: str, folder: str) -> None:
 
 def _words(said: list[str]) -> str:
     """What failed, and how it ended."""
-    return " / ".join([*[line for line in said if line.startswith(("FAILED", "ERROR", "E "))][:2], *said[-1:]])[:400]
+    return " / ".join(
+        [*[line for line in said if line.startswith(("FAILED", "ERROR", "E "))][:2], *said[-1:]]
+    )[:400]
 
 
 if __name__ == "__main__":

@@ -103,9 +103,7 @@ def violations(
             *("--check", ",".join(checks)),
             *(("--external-checks-dir", _POLICIES) if own else ()),
         ]
-        with Shell(
-            tree, log=Path(scratch) / "log", shown=[Shown(environment.path)], guard=guard
-        ) as shell:
+        with Shell(tree, log=Path(scratch) / "log", shown=[Shown(environment.path)], guard=guard) as shell:
             quiet = {"CHECKOV_RUN_SCA_PACKAGE_SCAN_V2": "false", "NO_COLOR": "1", "LOG_LEVEL": "CRITICAL"}
             ended = shell.run(command, environment=quiet, seconds=100)
     if ended.exit_code not in (0, 1) or ended.timed_out:

@@ -135,7 +135,9 @@ def _files(tests: Path) -> list[Path]:
     found = [path for path in sorted(tests.glob("*.tftest.hcl")) if path.is_file() and not path.is_symlink()]
     if not found:
         raise TerraformFault(
-            "There are no tests.", why=f"No file in {tests.name} ends with .tftest.hcl.", next_step="Write one."
+            "There are no tests.",
+            why=f"No file in {tests.name} ends with .tftest.hcl.",
+            next_step="Write one.",
         )
     return found
 

@@ -27,7 +27,11 @@ WRITTEN_OTHERWISE = tuple(
     for name, old, new in (
         ("names inside", '"models", bucket=f"{name}-models"', '"artifacts", bucket=f"{name}-models"'),
         ("another network", 'cidr_block="10.40.0.0/16"', 'cidr_block="10.40.0.0/17"'),
-        ("by another function", 'pulumi.Output.concat("s3://", bucket.bucket)', 'bucket.bucket.apply(lambda own: f"s3://{own}")'),
+        (
+            "by another function",
+            'pulumi.Output.concat("s3://", bucket.bucket)',
+            'bucket.bucket.apply(lambda own: f"s3://{own}")',
+        ),
         ("another comment", "It is complete: test it,", "Test it,"),
     )
 )

@@ -30,15 +30,28 @@ FAULTS = (
         "variables.tf",
     ),
     Fault("no day at all", "var.checkpoint_days >= 1 &&", "var.checkpoint_days >= 0 &&", "variables.tf"),
-    Fault("half a year of checkpoints", "var.checkpoint_days <= 90", "var.checkpoint_days <= 180", "variables.tf"),
+    Fault(
+        "half a year of checkpoints",
+        "var.checkpoint_days <= 90",
+        "var.checkpoint_days <= 180",
+        "variables.tf",
+    ),
     Fault("an address without its prefix", "${local.name}/models/", "${local.name}/", "outputs.tf"),
 )
 
 WRITTEN_OTHERWISE = (
-    Fault("the name by another function", '"${var.team}-models-${var.environment}"', 'join("-", [var.team, "models", var.environment])'),
-    Fault("a condition the other way round", "local.production ? 90 : 7", "local.production == false ? 7 : 90"),
+    Fault(
+        "the name by another function",
+        '"${var.team}-models-${var.environment}"',
+        'join("-", [var.team, "models", var.environment])',
+    ),
+    Fault(
+        "a condition the other way round", "local.production ? 90 : 7", "local.production == false ? 7 : 90"
+    ),
     Fault("a flag by comparing", "= !local.production", '= var.environment == "dev"'),
-    Fault("another comment", "# Where one team keeps its models in one environment.", "# The models of a team."),
+    Fault(
+        "another comment", "# Where one team keeps its models in one environment.", "# The models of a team."
+    ),
     Fault(
         "a condition by an expression",
         'contains(["dev", "production"], var.environment)',

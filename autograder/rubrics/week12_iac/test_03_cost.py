@@ -256,9 +256,16 @@ def test_live(stack, plan):
     shown = {name for name in ("training", "serving") if any(name == each[2] for each in series)}
     require(len(shown) == 2, f"{len(names)} dashboards show {' and '.join(sorted(shown)) or 'neither group'}")
     grafana = plan.outputs.get("grafana_dashboard")
-    require(isinstance(grafana, str), f"grafana_dashboard is {type(grafana).__name__}", cause="There is no such output.")
+    require(
+        isinstance(grafana, str),
+        f"grafana_dashboard is {type(grafana).__name__}",
+        cause="There is no such output.",
+    )
     other = _series(dashboards.of_grafana(grafana))
-    require(other == series, f"Grafana shows {len(other)} series, CloudWatch {len(series)}, {len(other & series)} the same")
+    require(
+        other == series,
+        f"Grafana shows {len(other)} series, CloudWatch {len(series)}, {len(other & series)} the same",
+    )
 
 
 def _warns(pattern):

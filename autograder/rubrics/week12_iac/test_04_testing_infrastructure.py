@@ -8,7 +8,7 @@ import pytest
 
 from autograder.rubric import after, credit, needs, points, progress, reading, require
 from autograder.rubrics.week12_iac.planted_in_store import FAULTS, WRITTEN_OTHERWISE
-from autograder.rubrics.week12_iac.planted_platforms import POLICIES, PLATFORMS
+from autograder.rubrics.week12_iac.planted_platforms import PLATFORMS, POLICIES
 from labkit.course import find_course
 from labkit.errors import WorkFault
 from labkit.isolation.functions import LearnerFunction
@@ -22,7 +22,10 @@ what_slipped_through = reading(
     criteria=[
         (1, "names the faults that no run noticed, from the plot"),
         (1, "says why: the run asserts something else, or never calls the module so that it matters"),
-        (1, "a run that fails for many faults says less about where the fault is than one that fails for one"),
+        (
+            1,
+            "a run that fails for many faults says less about where the fault is than one that fails for one",
+        ),
         (1, "names an assertion, or values to call the module with, that would catch one of them"),
     ],
 )
@@ -74,7 +77,9 @@ def test_sound(ran):
         runs = ran[variant]
         failed = [each for each in runs if each.status != "pass"]
         cause = f"{failed[0].name}: {failed[0].why}" if failed else "A test has run blocks."
-        require(bool(runs) and not failed, f"{len(runs) - len(failed)} of {len(runs)} runs on {name}", cause=cause)
+        require(
+            bool(runs) and not failed, f"{len(runs) - len(failed)} of {len(runs)} runs on {name}", cause=cause
+        )
 
 
 @needs("cloud")
@@ -133,7 +138,7 @@ def scanned(submitted, own_policies, scratch):
     hints=[
         "The notebook prints each finding with its line; the id leads to its page in checkov's documentation.",
         "Encryption is one argument each: kms_master_key_id, sqs_managed_sse_enabled, encrypted.",
-        "metadata_options { http_tokens = \"required\" } in the launch template; a range of your own network "
+        'metadata_options { http_tokens = "required" } in the launch template; a range of your own network '
         "instead of 0.0.0.0/0; named actions and resources instead of the star.",
     ],
 )
@@ -142,7 +147,11 @@ def test_no_findings(submitted, scanned):
     blocks = [each for each in hcl.blocks_of(submitted / "platform") if each.type == "resource"]
     there = {".".join(each.labels) for each in blocks if not {"count", "for_each"} & set(each.arguments)}
     missing = [name for name in KEPT if name not in there]
-    require(not missing, f"{len(KEPT) - len(missing)} of {len(KEPT)} resources", cause=f"Gone: {', '.join(missing)}.")
+    require(
+        not missing,
+        f"{len(KEPT) - len(missing)} of {len(KEPT)} resources",
+        cause=f"Gone: {', '.join(missing)}.",
+    )
     found = [each for each in scanned if each.configuration == "platform" and each.policy in CHECKS]
     broken = sorted({each.policy for each in found})
     credit(
@@ -175,7 +184,9 @@ def test_policies(own_policies, scanned):
                 for each in scanned
                 if each.policy == policy and each.configuration in PLATFORMS
             }
-            meant = {(name, each) for name, (_, broken) in PLATFORMS.items() for each in broken.get(policy, ())}
+            meant = {
+                (name, each) for name, (_, broken) in PLATFORMS.items() for each in broken.get(policy, ())
+            }
             missed, wronged = sorted(meant - found), sorted(found - meant)
             right += not missed and not wronged
             wrong += [f"{file} does not find {each[1]}" for each in missed[:1]]
@@ -202,8 +213,15 @@ def test_drift(submitted, logs, lab_name):
             case = json.loads(path.read_text())
             said = sort_changes(case["plan"])
             if said != case["sorted"]:
-                wrong.append(f"{path.stem.replace('_', ' ')}: {_short(said)} instead of {_short(case['sorted'])}")
-    credit(len(paths) - len(wrong), len(paths), f"{len(paths) - len(wrong)} of {len(paths)} plans", cause="; ".join(wrong[:2]))
+                wrong.append(
+                    f"{path.stem.replace('_', ' ')}: {_short(said)} instead of {_short(case['sorted'])}"
+                )
+    credit(
+        len(paths) - len(wrong),
+        len(paths),
+        f"{len(paths) - len(wrong)} of {len(paths)} plans",
+        cause="; ".join(wrong[:2]),
+    )
 
 
 def _short(value):

@@ -38,7 +38,11 @@ INTERFACE = {
     "labels": "map(string)",
 }
 OUTPUTS = ("bucket_url", "cluster", "gpu_pool")
-ARGUMENTS = {"name": "speech", "gpu_nodes": {"min": 1, "max": 3}, "labels": {"team": "speech", "stage": "trial"}}
+ARGUMENTS = {
+    "name": "speech",
+    "gpu_nodes": {"min": 1, "max": 3},
+    "labels": {"team": "speech", "stage": "trial"},
+}
 CALLED = """\
 provider "aws" {
   region = "us-east-1"
@@ -120,7 +124,7 @@ def stack(submitted, scratch):
 @points(
     3,
     hints=[
-        "The roles and the subnets are in around.tf: aws_iam_role.platform[\"eks\"], aws_subnet.platform[*].id.",
+        'The roles and the subnets are in around.tf: aws_iam_role.platform["eks"], aws_subnet.platform[*].id.',
         "Names, numbers and labels come from the variables: somebody else calls the module with other values.",
         "bucket_url is s3:// and the name of the bucket.",
     ],
@@ -179,13 +183,21 @@ def test_gcp(submitted):
     """says the same for Google Cloud, in its own words"""
     blocks = hcl.blocks_of(submitted / "modules" / "gcp")
     strange = google.strangers(blocks)
-    texts = "\n".join(path.read_text(errors="replace") for path in (submitted / "modules" / "gcp").glob("*.tf"))
+    texts = "\n".join(
+        path.read_text(errors="replace") for path in (submitted / "modules" / "gcp").glob("*.tf")
+    )
     code = re.sub(r"(?m)(#|//).*$", "", texts)
     strange += [f"{found[0]} is Amazon's" for found in [google.AMAZON.search(code)] if found]
-    require(not strange, f"{len(strange)} words that Google Cloud does not know", cause="; ".join(strange[:3]))
+    require(
+        not strange, f"{len(strange)} words that Google Cloud does not know", cause="; ".join(strange[:3])
+    )
     by_type = {each.labels[0]: each for each in blocks if each.type == "resource"}
     missing = [kind for kind in google.ARGUMENTS if kind not in by_type]
-    require(not missing, f"{len(google.ARGUMENTS) - len(missing)} of 3 resources", cause=f"Missing: {', '.join(missing)}.")
+    require(
+        not missing,
+        f"{len(google.ARGUMENTS) - len(missing)} of 3 resources",
+        cause=f"Missing: {', '.join(missing)}.",
+    )
     bucket, cluster, pool = (by_type[kind] for kind in google.ARGUMENTS)
     scaling, config = _only(pool, "autoscaling"), _only(pool, "node_config")
     accelerator = _only(config, "guest_accelerator")
@@ -201,7 +213,8 @@ def test_gcp(submitted):
         "the pool is called gpu": pool.text("name") == "gpu",
         "as few nodes as is said": scaling.text("min_node_count") == "var.gpu_nodes.min",
         "as many nodes as is said": scaling.text("max_node_count") == "var.gpu_nodes.max",
-        "a GPU of NVIDIA": accelerator.text("type").startswith("nvidia-") and accelerator.text("count") != "0",
+        "a GPU of NVIDIA": accelerator.text("type").startswith("nvidia-")
+        and accelerator.text("count") != "0",
         "labels on all three": all(
             "var.labels" in written
             for written in (
@@ -341,7 +354,9 @@ def test_programs(programs):
             "gcp:container/nodePool:NodePool",
         )
     )
-    missing = [name for name, each in (("bucket", bucket), ("cluster", cluster), ("pool", pool)) if each is None]
+    missing = [
+        name for name, each in (("bucket", bucket), ("cluster", cluster), ("pool", pool)) if each is None
+    ]
     require(not missing, f"{3 - len(missing)} of 3 resources", cause=f"Missing: {', '.join(missing)}.")
     config = pool.inputs.get("nodeConfig") or {}
     accelerators = config.get("guestAccelerators") or [{}]
@@ -357,7 +372,11 @@ def test_programs(programs):
         "with a GPU of NVIDIA": str(accelerators[0].get("type")).startswith("nvidia-"),
         "labels on all three": all(
             labels.items() <= (each or {}).items()
-            for each in (bucket.inputs.get("labels"), cluster.inputs.get("resourceLabels"), config.get("labels"))
+            for each in (
+                bucket.inputs.get("labels"),
+                cluster.inputs.get("resourceLabels"),
+                config.get("labels"),
+            )
         ),
         "the outputs are those of the interface": found.outputs
         == {"bucket_url": "gs://speech-models", "cluster": "speech", "gpu_pool": "gpu"},
@@ -369,7 +388,7 @@ def test_programs(programs):
 @points(
     3,
     hints=[
-        "found.of(\"NodeGroup\")[0].inputs is what the program says of its nodes, in Pulumi's own names.",
+        'found.of("NodeGroup")[0].inputs is what the program says of its nodes, in Pulumi\'s own names.',
         "Call build with other values than the handed-out test does, and look for them.",
         "Twelve faults: names, versions, access, address, sizes, taint, machine, image, zones, rights, labels.",
     ],
@@ -384,7 +403,12 @@ def test_catches(programs):
         require(found.passed, f"the tests end with {found.code} on a sound program", cause=found.said)
     missed = [each.name for each in FAULTS if tested[names[each.name]].code in (0, 5)]
     count = len(FAULTS) - len(missed)
-    credit(count, len(FAULTS), f"{count} of {len(FAULTS)} faults noticed", cause=f"One that slips through: {missed[:1]}.")
+    credit(
+        count,
+        len(FAULTS),
+        f"{count} of {len(FAULTS)} faults noticed",
+        cause=f"One that slips through: {missed[:1]}.",
+    )
 
 
 def _credit(wanted, more=""):

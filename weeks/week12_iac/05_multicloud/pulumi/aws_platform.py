@@ -24,9 +24,7 @@ def build(name: str, gpu_nodes: dict[str, int], labels: dict[str, str]) -> dict[
         `bucket_url`, `cluster` and `gpu_pool`.
     """
     bucket = aws.s3.Bucket("models", bucket=f"{name}-models", tags=labels)
-    aws.s3.BucketVersioning(
-        "models", bucket=bucket.id, versioning_configuration={"status": "Enabled"}
-    )
+    aws.s3.BucketVersioning("models", bucket=bucket.id, versioning_configuration={"status": "Enabled"})
     aws.s3.BucketPublicAccessBlock(
         "models",
         bucket=bucket.id,

@@ -1,5 +1,7 @@
 """Tells what somebody changed in the account by hand from what somebody changed in the files."""
 
+import json
+
 
 def sort_changes(plan: dict) -> dict[str, list[str]]:
     """Sort what a plan would change by who is behind it.
@@ -25,4 +27,10 @@ def sort_changes(plan: dict) -> dict[str, list[str]]:
 def set_to_something_else(each: dict) -> set[str]:
     """Names of the arguments whose values differ; what is not there has none."""
     before, after = (each["change"].get(side) or {} for side in ("before", "after"))
-    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    return {name for name in before.keys() | after.keys() if said(before.get(name)) != said(after.get(name))}
+
+
+def said(value: object) -> str:
+    """A value as text, in which nothing, no words, no entries and no list are the same."""
+    text = json.dumps(value, sort_keys=True)
+    return text.replace("{}", "null").replace("[]", "null").replace('""', "null")

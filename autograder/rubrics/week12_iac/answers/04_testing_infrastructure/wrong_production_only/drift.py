@@ -26,6 +26,15 @@ def sort_changes(plan: dict) -> dict[str, list[str]]:
 
 
 def differing(change: dict) -> set[str]:
-    """The arguments that one change sets to something else."""
+    """The arguments that one change sets to something else; how emptiness is written makes no difference."""
     before, after = change["before"] or {}, change["after"] or {}
-    return {name for name in {*before, *after} if before.get(name) != after.get(name)}
+    return {name for name in {*before, *after} if full(before.get(name)) != full(after.get(name))}
+
+
+def full(value):
+    """The value without what is empty in it."""
+    if isinstance(value, dict):
+        return {name: full(each) for name, each in value.items() if full(each)} or None
+    if isinstance(value, list):
+        return [full(each) for each in value] or None
+    return value or None
