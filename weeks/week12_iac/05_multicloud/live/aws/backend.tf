@@ -1,1 +1,0 @@
-# Where the state of this configuration is kept, and locked: write it here.
