@@ -3,7 +3,7 @@ PYTHON := $(firstword $(wildcard /usr/bin/python3.11) python3)
 RUN := .venv/bin/python -m
 WORKBOOK := .venv/bin/workbook
 .DEFAULT_GOAL := help
-.PHONY: help setup model browser serving sandbox lab course check test validate-all bench bench-serving release scheduler grade docs notebooks lint lock schemas clean
+.PHONY: help setup model browser serving edge sandbox lab course check test validate-all bench bench-serving release scheduler grade docs notebooks lint lock schemas clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -15,6 +15,8 @@ browser: setup  ## Chromium for the tests that look at pages
 	@$(PYTHON) -m labkit.debian browser
 serving: model  ## frameworks of lab 11-03: make serving FRAMEWORKS="triton bentoml"; alone, it lists them
 	@$(RUN) labkit.serving $(FRAMEWORKS)
+edge: model  ## LiteRT, the Core ML tools and ONNX's newer exporter for lab 11-06 (2 GB)
+	@$(RUN) labkit.environments edge
 sandbox: setup  ## bubblewrap, in which learners' code runs when it is graded
 	@$(PYTHON) -m labkit.debian sandbox
 lab: model  ## your copy of the workbook in JupyterLab

@@ -1,7 +1,8 @@
 """The answers of a rubric: what each hands in, and which checks it must lose.
 
 Each folder of `answers/<lab>/` lays its files over the handout; its `answer.toml` names the checks that it
-loses. `reference` and `right_*` lose none; the blank is the handout as it is, and loses all.
+loses. `reference` and `right_*` lose none; the blank is the handout as it is, and loses all. With
+`upon = "reference"` an answer of many files holds those alone that differ from the reference.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Answer:
         about: What it does, in a sentence.
         folder: Its files; None for the handout as it is.
         loses: The checks that it must lose.
+        upon: The files that lie beneath its own, if it says so: the reference's.
     """
 
     lab: Lab
@@ -36,6 +38,12 @@ class Answer:
     about: str
     folder: Path | None
     loses: tuple[str, ...]
+    upon: Path | None = None
+
+    @property
+    def folders(self) -> list[Path]:
+        """What is laid over the handout, in this order."""
+        return [folder for folder in (self.upon, self.folder) if folder is not None]
 
     def lay(self, target: Path) -> Path:
         """Lay the handout and this answer's files over it; gives the folder of the assignment."""
@@ -45,9 +53,9 @@ class Answer:
 
     def lay_over(self, target: Path) -> None:
         """Put this answer's files over a copy of the handout."""
-        if self.folder is not None:
-            ignore = shutil.ignore_patterns("answer.toml", "__pycache__")
-            shutil.copytree(self.folder, target, dirs_exist_ok=True, ignore=ignore)
+        ignore = shutil.ignore_patterns("answer.toml", "__pycache__")
+        for folder in self.folders:
+            shutil.copytree(folder, target, dirs_exist_ok=True, ignore=ignore)
 
 
 def answers_of(rubric: Rubric) -> list[Answer]:
@@ -75,7 +83,12 @@ def answers_of(rubric: Rubric) -> list[Answer]:
                 f"The answer {folder.name} of {lab.id} loses {list(loses)}.",
                 next_step="wrong_* must lose a check; reference and right_* must lose none.",
             )
-        found.append(Answer(lab, folder.name, str(said.get("about", "")), folder, loses))
+        upon = rubric.answers / str(said["upon"]) if "upon" in said else None
+        if upon is not None and not upon.is_dir():
+            raise WorkbookError(
+                f"The answer {folder.name} of {lab.id} lies upon {upon.name}, which is not there."
+            )
+        found.append(Answer(lab, folder.name, str(said.get("about", "")), folder, loses, upon))
     if not any(answer.name == REFERENCE for answer in found):
         raise WorkbookError(f"{lab.id} has no reference answer.", next_step="Add answers/.../reference.")
     return sorted(found, key=lambda answer: (answer.name != REFERENCE, answer.name))

@@ -50,6 +50,13 @@ def _cluster() -> None:
     connect()
 
 
+def _kubeflow() -> None:
+    from labkit import environments
+
+    for name in ("kubeflow", "kserve"):
+        environments.ensure(name)
+
+
 def _scanners() -> None:
     from labkit.scanning import ready
 
@@ -69,21 +76,32 @@ def _cloud() -> None:
     mirror()
 
 
+def _object_store() -> None:
+    from labkit.environments import ensure
+    from labkit.storage.seaweed import find_program
+
+    find_program()
+    ensure("cloud")
+
+
 _RESOURCES: dict[str, Callable[[], None]] = {
     "engine": _engine,
     "python_images": lambda: _provide("python_images"),
     "cuda_images": lambda: _provide("cuda_images"),
     "cluster": _cluster,
+    "kubeflow": _kubeflow,
     "scanners": _scanners,
     "registry": _registry,
     "cloud": _cloud,
+    "object_store": _object_store,
     "gpu": _gpu,
     "server": _always,
+    "scripts": _always,
     QUIET_MACHINE: _always,
 }
 _ENGINES = ("engine", "python_images", "cuda_images", "cluster")
 """Those that run what was handed in: where that is not our own, behind what keeps it apart."""
-_SERVICES = (*_ENGINES, "registry", "scanners", "cloud")
+_SERVICES = (*_ENGINES, "kubeflow", "registry", "scanners", "cloud", "object_store")
 """Those that are started, made or installed if they are not there, and stay when the check has ended."""
 
 

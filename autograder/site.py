@@ -26,7 +26,9 @@ from labkit.course import Course, Lab, find_course
 GUIDES = {
     "Learning": ["tour", "learner"],
     "Teaching": ["instructor", "grading", "isolation"],
-    "Measuring and running": ["measuring", "engines", "clusters", "clouds", "serving-comparison"],
+    "Measuring and running": [
+        *("measuring", "monitoring", "engines", "clusters", "clouds", "platform", "serving-comparison"),
+    ],
     "Writing": ["author", "backends"],
     "About": ["first-notes", "resources", "tried-on"],
 }

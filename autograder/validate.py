@@ -58,7 +58,7 @@ def validate(
     code = fingerprint(rubric)
     for answer in filter(only, answers_of(rubric)):
         parts = None if everything or answer.name == BLANK or not answer.loses else list(answer.loses)
-        key = hashlib.sha256(f"{code} {parts} {hash_tree([answer.folder])}".encode()).hexdigest()
+        key = hashlib.sha256(f"{code} {parts} {hash_tree(answer.folders)}".encode()).hexdigest()
         kept = cache / f"{key}.json"
         report = None if everything else _read(kept)
         cached = report is not None

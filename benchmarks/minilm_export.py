@@ -32,7 +32,7 @@ class Embedder(torch.nn.Module):
         mask = (ids != 0).long()
         vectors = self.bert(input_ids=ids, attention_mask=mask).last_hidden_state
         counted = mask.unsqueeze(-1).float()
-        mean = (vectors * counted).sum(1) / counted.sum(1)
+        mean = (vectors * counted).sum(1) / counted.sum(1).clamp(min=1)  # also of no token at all
         return torch.nn.functional.normalize(mean, dim=1)
 
 

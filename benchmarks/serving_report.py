@@ -11,6 +11,7 @@ import psutil
 
 from benchmarks.serving_rounds import (
     BULK,
+    FEWEST_ROUNDS,
     LADDER,
     MIXED,
     SENTENCES,
@@ -56,7 +57,6 @@ other, and beside them a request of 32 images twice a second. Server and load ge
   {instance} at {price} USD an hour ({date}). It is a model on top of the measurement.
 """
 
-FEWEST_ROUNDS = 3
 FEW_ROUNDS = f"""
 **Some rows had fewer than {FEWEST_ROUNDS} rounds: they show that a server runs, not which is better.**
 """
@@ -80,8 +80,10 @@ RATIOS = """
 ## The labs' references beside the others
 
 The highest rate of a reference divided by that of another row *in the same round*: the median of the rounds,
-with the lowest and the highest. With {rounds} rounds, the bracket holds the true median with a probability of
-{sure} or more. Where it holds 1, no difference has been shown.
+with the lowest and the highest. A bracket of three rounds holds the true median with a probability of 75 %
+(one of n rounds with 1 - 2 (1/2)^n), so from three rounds on it is said what the bracket shows. The
+references run PyTorch and check every grey level; the frameworks' handler runs ONNX Runtime and checks
+nothing.
 
 | | divided by | beside requests of | rounds | ratio | |
 | --- | --- | --- | --- | --- | --- |
@@ -90,7 +92,7 @@ BULK_HEAD = """
 ## Beside bulk requests
 
 The load of labs 11-01 and 11-02: beside the single images a request of 1,000 every other second, on which a
-model works for longer than 100 ms. A server that lets the others wait meanwhile keeps the objective at no
+model works for some 100 ms or longer. A server that lets the others wait meanwhile keeps the objective at no
 rate, and its highest rate is 0; p99 is that of single images at 100 a second.
 
 | server | rounds | memory MiB | p50 ms | p99 ms | highest rate /s |
@@ -205,24 +207,14 @@ def _section(head: str, rows: Rounds) -> list[str]:
 
 def _ratios(mixed: Rounds, bulk: Rounds) -> list[str]:
     """The section that holds the labs' references against other rows; empty if nothing was measured of it."""
-    found = [
-        (one, other, beside, ratio(rows, one, other))
+    lines = [
+        f"| {one} | {other} | {beside} | {len(found.values)} | {found} | {found.says} |"
         for one, others in COMPARED.items()
         for beside, rows in (("32 twice a second", mixed), ("1,000 every other second", bulk))
         for other in others
+        if (found := ratio(rows, one, other)) is not None
     ]
-    known = [(*names, each) for *names, each in found if each is not None]
-    if not known:
-        return []
-    fewest = min(len(each.values) for *_, each in known)
-    sure = f"{1 - 0.5 ** (fewest - 1):.0%}"  # all rounds on one side of the median: 2 * (1/2) ** rounds
-    return [
-        RATIOS.format(rounds=fewest, sure=sure).rstrip("\n"),
-        *(
-            f"| {one} | {other} | {beside} | {len(each.values)} | {each} | {each.says} |"
-            for one, other, beside, each in known
-        ),
-    ]
+    return [RATIOS.rstrip("\n"), *lines] if lines else []
 
 
 def _draw(done: Rounds, order: list[str]) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 Rounds = dict[str, list[dict[str, Any]]]
 """What was measured, by the row's name, round after round."""
 
+FEWEST_ROUNDS = 3
+"""With fewer, nothing is said of a difference."""
 LADDER = (100, 200, 300, 400, 600, 800, 1100, 1500, 2000, 2700, 3600)
 """Single requests a second; the highest of them within the objective is reported."""
 SLOW_LADDER = (20, 30, 40, 60, 80, 110, 150, 200, 300, 400, 600)
@@ -100,6 +102,8 @@ class Ratio:
     @property
     def says(self) -> str:
         """What the bracket shows."""
+        if len(self.values) < FEWEST_ROUNDS:
+            return "too few rounds to say"
         if min(self.values) > 1:
             return "above"
         return "below" if max(self.values) < 1 and not self.at_least else "no difference shown"

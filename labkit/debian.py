@@ -94,6 +94,12 @@ GROUPS = {
         purpose="the project's tests of a second engine",
         daemons=("podman", "podman-auto-update", "podman-restart"),
     ),
+    "monitoring": Group(
+        packages=("prometheus", "prometheus-alertmanager", "prometheus-node-exporter"),
+        programs=("prometheus", "promtool", "prometheus-alertmanager", "prometheus-node-exporter"),
+        purpose="the project that is monitored",
+        daemons=("prometheus", "prometheus-alertmanager", "prometheus-node-exporter"),
+    ),
     "bench": Group(
         packages=("nginx", "hey"),
         programs=("nginx", "hey"),

@@ -13,12 +13,14 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from autograder.commands import clouds, clusters
+from autograder.commands import clouds, clusters, monitoring
 from labkit.engines import bases, connect
 from labkit.engines.embedded import EmbeddedEngine
 from labkit.engines.registry import Registry
 
-Folder = Annotated[Path | None, typer.Option(help="A cluster's state: each folder is one of its own.")]
+Folder = Annotated[
+    Path | None, typer.Option(help="The state of a cluster or a monitoring: each folder is one of its own.")
+]
 Backend = Annotated[
     str, typer.Option(help="A cluster's: embedded, debian, kind, or kubeconfig for your own.")
 ]
@@ -32,6 +34,7 @@ class Service(StrEnum):
     REGISTRY = "registry"
     CLUSTER = "cluster"
     CLOUD = "cloud"
+    MONITORING = "monitoring"
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ def up(
     began = time.monotonic()
     if service is Service.CLUSTER:
         said = clusters.up(backend, folder)
+    elif service is Service.MONITORING:
+        said = monitoring.up(folder, lambda line: console.print(line.strip()))
     else:
         said = _HANDLES[service].up(lambda line: console.print(line.strip()))
     said["seconds"] = round(time.monotonic() - began, 2)
@@ -69,6 +74,8 @@ def down(
     """Stop a service that the workbook started, with all that it runs; harmless if it does not run."""
     if service is Service.CLUSTER:
         _print(clusters.down(backend, folder, purge), as_json)
+    elif service is Service.MONITORING:
+        _print(monitoring.down(folder, purge), as_json)
     else:
         _print(_HANDLES[service].down(purge), as_json)
 

@@ -79,6 +79,7 @@ class Guard(Protocol):
         environment: Mapping[str, str] | None = None,
         limits: Limits = SERVED,
         shown: Iterable[Shown] = (),
+        covered: Iterable[str] = (),
         pass_fds: Sequence[int] = (),
     ) -> Guarded:
         """Start a command with the folder's files as its own.
@@ -90,6 +91,7 @@ class Guard(Protocol):
             environment: Variables to add.
             limits: What it may use, as far as the guard can bind it.
             shown: Further files that it reads, ours.
+            covered: Folders of the machine that look empty, as far as the guard can cover them.
             pass_fds: File descriptors to hand on: pipes, never a socket.
 
         Raises:
@@ -113,6 +115,7 @@ class Unguarded:
         environment: Mapping[str, str] | None = None,
         limits: Limits = SERVED,
         shown: Iterable[Shown] = (),
+        covered: Iterable[str] = (),
         pass_fds: Sequence[int] = (),
     ) -> Guarded:
         """Start it in the folder itself, without limits."""
@@ -149,6 +152,7 @@ class Sandboxed:
         environment: Mapping[str, str] | None = None,
         limits: Limits = SERVED,
         shown: Iterable[Shown] = (),
+        covered: Iterable[str] = (),
         pass_fds: Sequence[int] = (),
     ) -> Guarded:
         """Start it on a copy of the folder."""
@@ -161,6 +165,7 @@ class Sandboxed:
                 environment={**_VARIABLES, **(environment or {})},
                 limits=limits,
                 shown=[ours, *shown],
+                covered=covered,
                 pass_fds=pass_fds,
             )
         )

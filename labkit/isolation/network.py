@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+import socket
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -26,6 +28,10 @@ _BOOT = (
 _BOOT_ALONE = (
     f"import sys; sys.path.insert(0, {ROOT!r}); from labkit.isolation.network import become_alone; "
     "become_alone(sys.argv[1:])"
+)
+_BOOT_LISTENING = (
+    f"import sys; sys.path.insert(0, {ROOT!r}); from labkit.isolation.network import listen_inside; "
+    "listen_inside(*map(int, sys.argv[1:]))"
 )
 _LISTENING = re.compile(r"^\s*\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:0000 0A ", re.MULTILINE)
 
@@ -65,6 +71,27 @@ class Network:
                 continue
             ports |= {int(port, 16) for port in _LISTENING.findall(text)}
         return ports
+
+    def listen(self, port: int) -> socket.socket:
+        """A socket of ours that listens in it, on its loopback: what runs there reaches us, and nobody else.
+
+        Raises:
+            OSError: The port is taken there, or the network is gone.
+        """
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            command = [
+                *(sys.executable, "-I", "-S", "-c", _BOOT_LISTENING),
+                *(str(self.handle), str(theirs.fileno()), str(port)),
+            ]
+            made = subprocess.run(
+                command, pass_fds=(self.handle, theirs.fileno()), capture_output=True, check=False, timeout=20
+            )
+            if made.returncode != 0:
+                said = made.stderr.decode(errors="replace").strip().splitlines()
+                raise OSError(f"nothing can listen on port {port} there: {said[-1] if said else 'no reason'}")
+            _, handles, _, _ = socket.recv_fds(ours, 1, 1)
+        return socket.socket(fileno=handles[0])
 
     def close(self) -> None:
         """Let go of it."""
@@ -133,3 +160,13 @@ def become(handle: int, command: Sequence[str]) -> None:
     enter(handle)
     os.close(handle)
     os.execvp(command[0], list(command))
+
+
+def listen_inside(handle: int, line: int, port: int) -> None:
+    """Enter the network, listen there, and hand the socket out through `line`: it stays of that network."""
+    enter(handle)
+    with socket.socket() as listening, socket.socket(fileno=line) as out:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", port))
+        listening.listen(256)
+        socket.send_fds(out, [b"+"], [listening.fileno()])

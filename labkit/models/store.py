@@ -7,6 +7,8 @@
 - `model.pt`: the whole module pickled, as the course's first server wants it;
 - `model.onnx`: the same network as a graph, input `images` `(n, 784)`, output `scores` `(n, 10)`;
 - `reference.npz`: held-out images `(1000, 784)`, their labels and the scores `(1000, 10)` that are right;
+- `few_labels.npz`: the images that it was trained on, with labels for the first few of them only, and the
+  first held-out images with theirs, `LABELLED` each: for whoever makes the model smaller;
 - `about.json`: accuracy, seconds, and what it was made from.
 """
 
@@ -31,7 +33,12 @@ from labkit.course import find_course
 
 HELD_OUT = 1000
 EPOCHS = 8
-_FILES = ("model.py", "model.safetensors", "model.pt", "model.onnx", "reference.npz", "about.json")
+LABELLED = 200
+"""Of the images for training, and of those for validation, how many are handed out with labels."""
+_FILES = (
+    *("model.py", "model.safetensors", "model.pt", "model.onnx"),
+    *("reference.npz", "few_labels.npz", "about.json"),
+)
 
 
 def models_folder(root: Path | None = None) -> Path:
@@ -128,6 +135,13 @@ def _train(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
         images=images[:HELD_OUT].numpy(),
         labels=digits[:HELD_OUT].numpy(),
         scores=scores.numpy(),
+    )
+    np.savez_compressed(
+        folder / "few_labels.npz",
+        images=train_images.numpy(),
+        labels=train_digits[:LABELLED].numpy(),
+        validation_images=images[:LABELLED].numpy(),
+        validation_labels=digits[:LABELLED].numpy(),
     )
     for file in folder.iterdir():
         file.chmod(0o644)

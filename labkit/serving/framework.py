@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import psutil
@@ -334,7 +334,7 @@ class FrameworkServer:
         self._stack.close()
         self._guarded = None
 
-    def __enter__(self) -> FrameworkServer:
+    def __enter__(self) -> Self:
         """Nothing happens yet: `start` starts it."""
         return self
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +13,8 @@ from labkit.clusters.embedded.agents.engine import Engine, EngineError
 from labkit.clusters.embedded.usage import NOTHING, Amount, Used
 
 Object = dict[str, Any]
-SECONDS = 5.0
+_LOG = logging.getLogger(__name__)
+SECONDS = 2.0
 """Between two samples."""
 
 
@@ -55,18 +57,25 @@ class MeasuredUsage:
     async def run(self) -> None:
         """Take samples until cancelled."""
         while True:
-            await self._sample()
+            try:
+                await self._sample()
+            except Exception:  # one sample that went wrong must not be the last one
+                _LOG.exception("the containers could not be measured this time")
             await asyncio.sleep(SECONDS)
 
     async def _sample(self) -> None:
         found: dict[str, dict[str, Amount]] = {}
         windows: dict[str, float] = {}
         now: dict[str, _Counted] = {}
-        for one in await self._engine.containers(f"{creation.CLUSTER}={self._cluster}"):
+        there = [
+            one
+            for one in await self._engine.containers(f"{creation.CLUSTER}={self._cluster}")
+            if one["State"] == "running" and creation.CONTAINER in one["Labels"]
+        ]
+        # The engine may take a second for each: asked one after the other, the last would come late.
+        counts = await asyncio.gather(*(self._count(str(one["Id"])) for one in there))
+        for one, counted in zip(there, counts, strict=True):
             labels, name = one["Labels"], str(one["Id"])
-            if one["State"] != "running" or creation.CONTAINER not in labels:
-                continue
-            counted = await self._count(name)
             if counted is None:
                 continue
             now[name] = counted
@@ -82,14 +91,13 @@ class MeasuredUsage:
         self._used = {uid: Used(each, at, windows[uid]) for uid, each in found.items()}
 
     async def _count(self, container: str) -> _Counted | None:
+        how: Object = {"stream": False, "one-shot": True}
         try:
-            found: Object = await self._engine.ask(
-                "GET", f"/containers/{container}/stats?one-shot=true", stream=False
-            )
+            found: Object = await self._engine.ask("GET", f"/containers/{container}/stats", **how)
             memory, cpu = found["memory_stats"], found["cpu_stats"]["cpu_usage"]["total_usage"]
             details = memory.get("stats") or {}
             # What can be dropped at once is no part of the working set; the name is that of cgroup v1 or v2.
             cache = details.get("total_inactive_file", details.get("inactive_file", 0))
             return _Counted(int(cpu), max(0, int(memory["usage"]) - int(cache)))
-        except (EngineError, KeyError):
+        except (EngineError, KeyError, TypeError):
             return None  # it ended meanwhile

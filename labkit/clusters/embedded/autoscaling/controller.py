@@ -21,7 +21,7 @@ from labkit.clusters.embedded.store import Change
 
 Object = dict[str, Any]
 KEY = "horizontalpodautoscalers.autoscaling"
-EVERY_SECONDS = 5.0
+EVERY_SECONDS = 2.0
 _SOURCE = "horizontal-pod-autoscaler"
 _BELOW, _ABOVE = "All metrics below target", "{} above target"
 

@@ -25,7 +25,7 @@ from labkit.clusters.embedded import quantities
 from labkit.clusters.embedded.api import Api
 
 Object = dict[str, Any]
-EVERY_SECONDS = 5.0
+EVERY_SECONDS = 2.0
 ANNOTATION = "simulated.workbook/metrics"
 _LOG = logging.getLogger(__name__)
 _PREFIX = "prometheus.io/"

@@ -1,0 +1,1 @@
+"""The judge of project 2: all four parts as one platform, through a bad day."""

@@ -1,0 +1,81 @@
+"""`python -m autograder.multicloud FOLDER [--short]`: the day, its table, and its report, `platform.html`."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import html
+import io
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+
+from autograder.files import write_atomically
+from autograder.multicloud.day import EVERY, Day, live_through
+from labkit.course import find_course
+from labkit.errors import WorkbookError
+from labkit.platform.plots import plot_training, training_text
+
+
+def report(day: Day) -> str:
+    """One self-contained page."""
+    rows = "".join(
+        f"<tr><td>{each.verdict.words}</td><td>{html.escape(name)}</td><td>{html.escape(each.summary)}</td></tr>"
+        for name, each in day.found.items()
+    )
+    events = "".join(f"<li>{seconds:.1f} s: {html.escape(text)}</li>" for seconds, text in day.events)
+    words = html.escape(training_text(day.run.legs)) if day.run and day.run.legs else ""
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>A platform\'s bad day</title>'
+        "<style>body{font:16px sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+        "td{padding:.3rem 1rem .3rem 0;vertical-align:top}img{max-width:100%}</style>"
+        f"<h1>A platform's bad day</h1><table>{rows}</table>"
+        f'<img alt="The timeline, below as text" src="data:image/png;base64,{_picture(day)}">'
+        f"<pre>{words}</pre><h2>What happened</h2><ol>{events}</ol></html>"
+    )
+
+
+def _picture(day: Day) -> str:
+    figure, axes = plt.subplots(2, 1, figsize=(9, 6.5))
+    if day.run and day.run.legs:
+        plot_training(day.run.legs, checkpoint_every=EVERY, axis=axes[0])
+    if day.served:
+        axes[1].step(*zip(*day.served, strict=True), where="post", color="#0072B2")
+        for seconds, _ in day.events:
+            if seconds >= day.served[0][0] - 3:
+                axes[1].axvline(seconds, color="#999999", lw=0.8)
+    axes[1].set(xlabel="seconds", ylabel="version that answers", title="the edge", yticks=range(4))
+    figure.tight_layout()
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=110)
+    plt.close(figure)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def main() -> int:
+    """Run it; the exit code is the worst verdict's."""
+    parser = argparse.ArgumentParser(prog="python -m autograder.multicloud", description=__doc__)
+    parser.add_argument("work", type=Path, help="the folder 01_multicloud_platform")
+    parser.add_argument("--short", action="store_true", help="fewer promotions")
+    options = parser.parse_args()
+    if not (options.work / "training.py").is_file():
+        raise WorkbookError(f"There is no training.py in {options.work}.", next_step="Name the lab's folder.")
+    folder = find_course().build / "judge" / "project2"
+    folder.mkdir(parents=True, exist_ok=True)
+    day = live_through(options.work.absolute(), folder / "logs", say=print, short=options.short)
+    write_atomically(folder / "platform.html", report(day).encode())
+    for name, each in day.found.items():
+        print(f"{each.verdict.words:13} {name}: {each.summary}")
+    print(folder / "platform.html")
+    return day.verdict.exit_code
+
+
+if __name__ == "__main__":
+    try:
+        raise SystemExit(main())
+    except WorkbookError as error:
+        raise SystemExit(str(error)) from error

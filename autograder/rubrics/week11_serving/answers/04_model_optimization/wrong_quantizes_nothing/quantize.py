@@ -1,0 +1,3 @@
+import shutil
+
+shutil.copyfile("model.onnx", "int8.onnx")

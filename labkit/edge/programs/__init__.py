@@ -1,0 +1,1 @@
+"""Programs that run in the environment `edge`, on files that somebody handed in."""

@@ -1,0 +1,1 @@
+"""Kubeflow's parts on one machine: pipelines run locally, searches, predictors, and its resources."""

@@ -1,0 +1,1 @@
+"""Rules and a dashboard for any cluster: targets that are down, pods that restart, replicas that lack."""

@@ -1,0 +1,1 @@
+"""Laid on a machine beside a learner's files; nothing here imports them."""
