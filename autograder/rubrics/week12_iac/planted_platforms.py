@@ -1,4 +1,4 @@
-"""Configurations that policies of one's own are judged by: what each must find, and what it must leave alone."""
+"""Configurations that policies of one's own are judged by: what each must find, and what leave alone."""
 
 POLICIES = {"CKV2_ML_1": "owner.yaml", "CKV2_ML_2": "size.yaml", "CKV2_ML_3": "closed.yaml"}
 

@@ -1,4 +1,6 @@
-"""Records the plans by which lab 4's `drift.py` is judged: `python -m autograder.rubrics.week12_iac.record_plans`.
+"""Records the plans by which lab 4's `drift.py` is judged.
+
+Start it with `python -m autograder.rubrics.week12_iac.record_plans`.
 
 Each is of a real configuration in an emulated account, after a change by hand, in the files, or both. What
 belongs where is written down here, from what was done, never worked out from the plan.

@@ -1,4 +1,4 @@
-"""Lab week12/testing_infrastructure: tests that notice faults, policies that find what they are for, drift."""
+"""Lab week12/testing_infrastructure: tests that notice faults, policies that find what they should, drift."""
 
 import json
 import re
@@ -67,7 +67,7 @@ def ran(submitted, work, scratch):
         "terraform test, in the folder of the module, says which assertion failed and with what values.",
         "With a mocked provider and command = plan, what AWS would decide (an id, an ARN) is not known yet: "
         "assert what the module sets.",
-        "It passes on the module but not on one that keeps the same promises in other words? Then it asks for "
+        "It passes on the module, not on one that keeps the same promises in other words? Then it asks for "
         "how, not for what: the order of rules, a rule's id, a message.",
     ],
 )
@@ -136,7 +136,7 @@ def scanned(submitted, own_policies, scratch):
 @points(
     2,
     hints=[
-        "The notebook prints each finding with its line; the id leads to its page in checkov's documentation.",
+        "The notebook prints each finding with its line; the id leads to its page in checkov's manual.",
         "Encryption is one argument each: kms_master_key_id, sqs_managed_sse_enabled, encrypted.",
         'metadata_options { http_tokens = "required" } in the launch template; a range of your own network '
         "instead of 0.0.0.0/0; named actions and resources instead of the star.",
@@ -168,8 +168,8 @@ def test_no_findings(submitted, scanned):
     hints=[
         "A policy is judged by two kinds of configurations: those that it must find, and those it must leave "
         "alone.",
-        "cond_type: attribute, with resource_types, attribute, operator and value; a tag is attribute: tags.owner.",
-        "Whether something belongs to a resource is a connection: cond_type: connection, with resource_types, "
+        "cond_type: attribute, with resource_types, attribute, operator, value; a tag is tags.owner.",
+        "Whether something belongs to a resource is a connection: cond_type: connection, resource_types, "
         "connected_resource_types and operator: exists, and beside it a filter for the type that is meant.",
     ],
 )
@@ -197,8 +197,8 @@ def test_policies(own_policies, scanned):
 @points(
     3,
     hints=[
-        "resource_changes is what applying would do; resource_drift is what is no longer as Terraform left it.",
-        "Not everything in resource_drift was somebody: the provider rewords empty values. It matters only if "
+        "resource_changes is what applying would do; resource_drift what is no longer as Terraform left it.",
+        "Not all of resource_drift was somebody: the provider rewords empty values. It matters only if "
         "applying sets it right.",
         "Compare argument by argument: changed in the account (before and after of resource_drift) and set "
         "right by the plan (before and after of resource_changes). What was deleted is made again.",
