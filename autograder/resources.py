@@ -44,6 +44,12 @@ def _provide(resource: str) -> None:
         bases.provide_for(engine, name)
 
 
+def _monitoring() -> None:
+    from labkit import debian
+
+    debian.ensure("monitoring")
+
+
 def _cluster() -> None:
     from labkit.clusters import connect
 
@@ -89,6 +95,7 @@ _RESOURCES: dict[str, Callable[[], None]] = {
     "python_images": lambda: _provide("python_images"),
     "cuda_images": lambda: _provide("cuda_images"),
     "cluster": _cluster,
+    "monitoring": _monitoring,
     "kubeflow": _kubeflow,
     "scanners": _scanners,
     "registry": _registry,
@@ -101,7 +108,7 @@ _RESOURCES: dict[str, Callable[[], None]] = {
 }
 _ENGINES = ("engine", "python_images", "cuda_images", "cluster")
 """Those that run what was handed in: where that is not our own, behind what keeps it apart."""
-_SERVICES = (*_ENGINES, "kubeflow", "registry", "scanners", "cloud", "object_store")
+_SERVICES = (*_ENGINES, "kubeflow", "registry", "scanners", "cloud", "object_store", "monitoring")
 """Those that are started, made or installed if they are not there, and stay when the check has ended."""
 
 

@@ -40,6 +40,8 @@ def check(
     watch: Annotated[bool, typer.Option("--watch", help="Check again at every save.")] = False,
     hint: Annotated[bool, typer.Option("--hint", help="Show one more hint for what is open.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    judge: Annotated[bool, typer.Option("--judge", help="A project's whole hour, with its report.")] = False,
+    short: Annotated[bool, typer.Option("--short", help="With --judge: what fits in four minutes.")] = False,
     work: Annotated[
         Path | None, typer.Option(help="The folder that holds the lab's folder; your copy by default.")
     ] = None,
@@ -50,6 +52,10 @@ def check(
     rubric = load_rubric(found)
     folder = work or work_folder(course, found)
     console = Console(highlight=False)
+    if judge:
+        from autograder.commands.judge import judge as judge_project
+
+        judge_project(console, course, found, folder, short=short)
     if hint:
         _hint(console, rubric, Results.of(folder))
         return
