@@ -62,7 +62,7 @@ run "two_readers" {
   }
 
   assert {
-    condition     = jsondecode(aws_s3_bucket_policy.readers[0].policy).Statement[0].Principal == { AWS = var.readers }
+    condition     = tolist(jsondecode(aws_s3_bucket_policy.readers[0].policy).Statement[0].Principal.AWS) == var.readers
     error_message = "Somebody else may read."
   }
 
