@@ -28,6 +28,7 @@ class Stack:
         say: Told each line of Terraform's progress.
         prepare: Puts into the account what is there before the learner begins.
         variables: Values of the configuration's variables.
+        root: The configuration's own folder below `folder`, if it uses modules that lie beside it.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Stack:
         say: Callable[[str], None],
         prepare: Callable[[Any], None] = lambda session: None,
         variables: dict[str, Any] | None = None,
+        root: str = "",
     ) -> None:
         self.variables = variables or {}
         self.folder = folder
@@ -51,7 +53,7 @@ class Stack:
             self.account = AccountBeside(self._shell)
             self.account.up()
             prepare(self.account.session())
-            self.terraform = Terraform(folder, self.account, say=say, shell=self._shell)
+            self.terraform = Terraform(folder, self.account, say=say, shell=self._shell, root=root)
         except BaseException:
             self.close()
             raise

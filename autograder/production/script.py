@@ -67,4 +67,4 @@ SHORT = (
     Part(BAD, 45, 60, 60, Event.BAD_RELEASE),
     Part("no labels", 25, 60, 60, Event.OUTAGE),
 )
-"""What `make course` has time for: no drain, no broken release, no scale-in."""
+"""What fits in four minutes: no drain, no broken release, no scale-in."""

@@ -95,6 +95,7 @@ class Machine:
         environment: Mapping[str, str] | None = None,
         limits: Limits = SERVED,
         shown: Iterable[Shown] = (),
+        covered: Iterable[str] = (),
         pass_fds: Sequence[int] = (),
     ) -> Guarded:
         """Start a command on it, with its link up; see `Guard.start`.
@@ -113,6 +114,7 @@ class Machine:
                 environment={**self._variables(), **(environment or {})},
                 limits=limits,
                 shown=shown,
+                covered=covered,
                 pass_fds=(*pass_fds, waiting),
             )
             try:

@@ -114,6 +114,7 @@ class Shell:
         environment: Mapping[str, str] | None = None,
         seconds: float = 120.0,
         say: Say = lambda line: None,
+        folder: str = "",
     ) -> Ended:
         """Run a command to its end.
 
@@ -125,12 +126,18 @@ class Shell:
             environment: Variables to add to those that have nothing to do with clouds.
             seconds: How long it may take.
             say: Told each line as it is printed.
+            folder: Where it runs, below the commands' folder; there by default.
 
         Raises:
             WorkFault: It ended our own process.
         """
         began = time.monotonic()
-        asked = {"run": list(command), "environment": dict(environment or {}), "seconds": seconds}
+        asked = {
+            "run": list(command),
+            "environment": dict(environment or {}),
+            "seconds": seconds,
+            "folder": folder,
+        }
         self._send(asked)
         lines: list[str] = []
         size = 0

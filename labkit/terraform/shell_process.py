@@ -43,7 +43,7 @@ def main(reading: int, writing: int) -> None:
                 continue  # too late: it has ended
             try:
                 if "start" in order:
-                    beside.append(_start(order["start"], order["environment"], subprocess.DEVNULL))
+                    beside.append(_start(order, order["start"], subprocess.DEVNULL))
                 elif "write" in order:
                     Path(order["write"]).write_text(order["text"])
                 else:
@@ -60,11 +60,12 @@ def main(reading: int, writing: int) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _start(command: list[str], environment: dict[str, str], output: int) -> subprocess.Popen[bytes]:
+def _start(order: dict[str, Any], command: list[str], output: int) -> subprocess.Popen[bytes]:
     variables = {name: value for name, value in os.environ.items() if not name.startswith(_CLOUDS)}
     return subprocess.Popen(
         command,
-        env={**variables, **environment},
+        cwd=order.get("folder") or None,
+        env={**variables, **order["environment"]},
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
@@ -76,7 +77,7 @@ def _start(command: list[str], environment: dict[str, str], output: int) -> subp
 def _run(order: dict[str, Any], orders: IO[bytes], writing: int) -> None:
     """Run one command; its time being up, or word from outside, cancels it."""
     try:
-        process = _start(order["run"], order["environment"], subprocess.PIPE)
+        process = _start(order, order["run"], subprocess.PIPE)
     except OSError as error:
         _say(writing, {"line": f"{order['run'][0]}: {error.strerror}"})
         _say(writing, {"exit": 127})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any
 
@@ -19,6 +19,8 @@ from labkit.terraform.shell import Ended, Shell
 
 OVERRIDE = "workbook_override.tf"
 SECONDS = 100.0
+TEST_SECONDS = 240.0
+"""For the tests, many of which are plans."""
 """No command may take longer: a check has 120 s."""
 
 Say = Callable[[str], None]
@@ -33,6 +35,7 @@ class Terraform:
         say: Told each line of progress.
         shell: Where the commands run, if not in a shell of their own under this process's guard.
         program: What runs Terraform, if not what `find_program` finds.
+        root: The configuration's own folder below `folder`, if it uses modules that lie beside it.
 
     Every command raises `TerraformFault` if the configuration or the state is at fault, `StateLocked` if
     somebody else holds the state, and `Unavailable` if the emulator lacks a call or nothing runs Terraform.
@@ -46,8 +49,10 @@ class Terraform:
         say: Say = lambda line: None,
         shell: Shell | None = None,
         program: Program | None = None,
+        root: str = "",
     ) -> None:
         self.folder = folder
+        self.root = root
         self.cloud = cloud
         self.say = say
         self.program = program or find_program()
@@ -156,10 +161,11 @@ class Terraform:
     def _run(self, name: str, arguments: Sequence[str]) -> Ended:
         override = self.cloud.provider_override() if self.cloud else ""
         if override:
-            self.shell.write(OVERRIDE, override)
+            self.shell.write(PurePosixPath(self.root) / OVERRIDE, override)
         rc = self.shell.scratch / "terraform.rc"
         real = self.cloud is not None and self.cloud.name != "emulated"
         self.shell.write(rc, settings(self._mirror, registry=real))
+        most = TEST_SECONDS if name == "test" else SECONDS
         try:
             ended = self.shell.run(
                 [*self.program.command, *arguments],
@@ -169,16 +175,17 @@ class Terraform:
                     "TF_IN_AUTOMATION": "1",
                     "CHECKPOINT_DISABLE": "1",
                 },
-                seconds=SECONDS,
+                seconds=most,
                 say=self._tell,
+                folder=self.root,
             )
         finally:
             if override:
-                self.shell.remove(OVERRIDE)
+                self.shell.remove(PurePosixPath(self.root) / OVERRIDE)
         self.seconds[name] = ended.seconds
         if ended.timed_out:
             raise TerraformFault(
-                f"terraform {name} did not end within {SECONDS:.0f} s, and was cancelled.",
+                f"terraform {name} did not end within {most:.0f} s, and was cancelled.",
                 why=(ended.output.splitlines() or [""])[-1][:200],
             )
         return ended

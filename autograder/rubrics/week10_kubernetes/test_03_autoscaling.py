@@ -4,6 +4,7 @@ import copy
 import random
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -274,7 +275,7 @@ def test_nodes(plan):
 def bounds_of(pods):
     """The fewest nodes that could do by sums alone, and as many as first fit takes."""
     least = max(-(-sum(pod[what] for pod in pods) // SIZE[what]) for what in SIZE)
-    free = []
+    free: list[dict[str, float]] = []
     for pod in sorted(pods, key=lambda pod: (-pod["cpu"], -pod["memory"])):
         room = next((one for one in free if all(pod[what] <= one[what] for what in SIZE)), None)
         if room is None:
@@ -287,7 +288,7 @@ def bounds_of(pods):
 
 # ---- on the cluster ---------------------------------------------------------------------------------------
 
-SERVICE = {
+SERVICE: dict[str, Any] = {
     "apiVersion": "v1",
     "kind": "Service",
     "metadata": {"name": "model"},
@@ -333,7 +334,9 @@ def test_metrics(spaces, scalers):
         deadline = time.monotonic() + 20
         while True:
             status = space.owner.get("hpa", hpa).get("status", {})
-            active = next((c for c in status.get("conditions", ()) if c["type"] == "ScalingActive"), {})
+            active: dict[str, str] = next(
+                (c for c in status.get("conditions", ()) if c["type"] == "ScalingActive"), {}
+            )
             if active.get("status") == "True":
                 break
             if time.monotonic() > deadline:

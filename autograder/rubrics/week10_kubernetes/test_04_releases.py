@@ -4,6 +4,7 @@ import json
 import random
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -401,14 +402,14 @@ def test_exposures(router):
     answered = recording.outcome == Outcome.OK
     lost = int(np.count_nonzero(~answered))
     require(lost <= len(recording) // 100, f"{lost} of {len(recording)} requests lost")
-    served = {}
+    served: dict[str, set[str]] = {}
     for request, answer in zip(recording.request[answered], recording.answer[answered], strict=True):
         version = json.loads(recording.answers[answer])["version"]
         served.setdefault(users[request], set()).add({"v1": "blue", "v2": "green"}[version])
     both = sum(len(colours) > 1 for colours in served.values())
     require(both == 0, f"{len(served)} users, {both} of them were shown both versions")
     lines = router.owner("logs", "-l", "app=router", "--tail=-1").splitlines()
-    logged = {}
+    logged: dict[str, Any] = {}
     for line in lines:
         try:
             entry = json.loads(line)

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -78,7 +79,7 @@ def under_load(client, rate, action, *, network=None, least=0.0):
     Raises:
         WorkbookError: Whatever the action raised.
     """
-    state = {"start": 0.0, "ended": None, "error": None}
+    state: dict[str, Any] = {"start": 0.0, "ended": None, "error": None}
     started = threading.Event()
 
     def act():
@@ -93,7 +94,7 @@ def under_load(client, rate, action, *, network=None, least=0.0):
         state["seconds"] = time.monotonic() - began
         state["ended"] = time.monotonic()
 
-    ended = []
+    ended: list[bool] = []
 
     def follow(now):
         if not started.is_set():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from autograder.rubric import after, credit, needs, points, reading, require
+from labkit.clouds import dashboards
 from labkit.clouds.costs import groups_cost, prices, target_of
 from labkit.errors import WorkFault
 from labkit.slo import Day
@@ -236,18 +237,35 @@ def test_budget(plan, groups):
 @after("test_tagged")
 @points(
     1,
-    hints=["Does it apply? Is the second plan empty?", "A dashboard's body is JSON with a list of widgets."],
+    hints=[
+        "Does it apply? Is the second plan empty?",
+        "A dashboard's body is JSON with a list of widgets.",
+        "What is watched stands once, in locals; the widget list and the output grafana_dashboard are both "
+        "made from it by jsonencode and for.",
+    ],
 )
-def test_live(stack):
-    """applies and stays, with a dashboard of both groups"""
+def test_live(stack, plan):
+    """applies and stays, with both groups on a dashboard of CloudWatch and one of Grafana"""
     found = stack.second_plan
     differing = [f"{each.address} ({', '.join(each.differing)})" for each in found.changes]
     require(found.empty, "the second plan is empty" if found.empty else f"it would change {differing[0]}")
     cloudwatch = stack.client("cloudwatch")
     names = [each["DashboardName"] for each in cloudwatch.list_dashboards()["DashboardEntries"]]
     bodies = [cloudwatch.get_dashboard(DashboardName=name)["DashboardBody"] for name in names]
-    shown = {name for name in ("training", "serving") if any(_shows(body, name) for body in bodies)}
+    series = _series(panel for body in bodies for panel in dashboards.of_cloudwatch(body))
+    shown = {name for name in ("training", "serving") if any(name == each[2] for each in series)}
     require(len(shown) == 2, f"{len(names)} dashboards show {' and '.join(sorted(shown)) or 'neither group'}")
+    grafana = plan.outputs.get("grafana_dashboard")
+    require(
+        isinstance(grafana, str),
+        f"grafana_dashboard is {type(grafana).__name__}",
+        cause="There is no such output.",
+    )
+    other = _series(dashboards.of_grafana(grafana))
+    require(
+        other == series,
+        f"Grafana shows {len(other)} series, CloudWatch {len(series)}, {len(other & series)} the same",
+    )
 
 
 def _warns(pattern):
@@ -257,14 +275,8 @@ def _warns(pattern):
         return False
 
 
-def _shows(body, name):
-    """Whether a widget of a dashboard has a metric of that group."""
-    metrics = [
-        metric
-        for widget in json.loads(body).get("widgets", [])
-        for metric in widget.get("properties", {}).get("metrics", [])
-    ]
-    return any(name in metric for metric in metrics)
+def _series(panels):
+    return {series for panel in panels for series in panel.series}
 
 
 def _credit(wanted):

@@ -161,22 +161,57 @@ resource "aws_budgets_budget" "monthly" {
   time_period_start = "2026-01-01_00:00"
 }
 
+# What is watched, said once: CloudWatch and Grafana each have their own words for it.
+locals {
+  panels = {
+    GroupInServiceInstances = "machines in service"
+    GroupDesiredCapacity    = "machines asked for"
+  }
+}
+
 resource "aws_cloudwatch_dashboard" "cost" {
   dashboard_name = "ml-cost"
 
   dashboard_body = jsonencode({
     widgets = [
-      for row, metric in ["GroupInServiceInstances", "GroupDesiredCapacity"] : {
+      for row, metric in keys(local.panels) : {
         type = "metric", x = 0, y = 6 * row, width = 24, height = 6
         properties = {
-          title  = metric
-          region = "us-east-1"
-          stat   = "Average"
-          period = 300
-          metrics = [
-            for name in keys(local.pools) : ["AWS/AutoScaling", metric, "AutoScalingGroupName", name]
-          ]
+          title   = local.panels[metric]
+          region  = "us-east-1"
+          stat    = "Average"
+          period  = 300
+          metrics = [for name in keys(local.pools) : ["AWS/AutoScaling", metric, "AutoScalingGroupName", name]]
         }
+      }
+    ]
+  })
+}
+
+output "grafana_dashboard" {
+  description = "The same for Grafana: import it, or lay it where Grafana's provisioning looks."
+
+  value = jsonencode({
+    title         = "ml-cost"
+    schemaVersion = 39
+    panels = [
+      for row, metric in keys(local.panels) : {
+        id         = row + 1
+        type       = "timeseries"
+        title      = local.panels[metric]
+        datasource = { type = "cloudwatch" }
+        gridPos    = { x = 0, y = 6 * row, w = 24, h = 6 }
+        targets = [
+          for name in keys(local.pools) : {
+            refId      = name
+            namespace  = "AWS/AutoScaling"
+            metricName = metric
+            dimensions = { AutoScalingGroupName = [name] }
+            region     = "us-east-1"
+            statistic  = "Average"
+            period     = "300"
+          }
+        ]
       }
     ]
   })

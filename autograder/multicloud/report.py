@@ -1,12 +1,10 @@
-"""`python -m autograder.multicloud FOLDER [--short]`: the day, its table, and its report, `platform.html`."""
+"""What came out of a platform's bad day, as one self-contained page."""
 
 from __future__ import annotations
 
-import argparse
 import base64
 import html
 import io
-from pathlib import Path
 
 import matplotlib
 
@@ -14,14 +12,13 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 
-from autograder.files import write_atomically
-from autograder.multicloud.day import EVERY, Day, live_through
-from labkit.course import find_course
-from labkit.errors import WorkbookError
+from autograder.multicloud.day import EVERY, Day
 from labkit.platform.plots import plot_training, training_text
 
+PAGE = "platform.html"
 
-def report(day: Day) -> str:
+
+def page_of(day: Day) -> str:
     """One self-contained page."""
     rows = "".join(
         f"<tr><td>{each.verdict.words}</td><td>{html.escape(name)}</td><td>{html.escape(each.summary)}</td></tr>"
@@ -54,28 +51,3 @@ def _picture(day: Day) -> str:
     figure.savefig(file, format="png", dpi=110)
     plt.close(figure)
     return base64.b64encode(file.getvalue()).decode()
-
-
-def main() -> int:
-    """Run it; the exit code is the worst verdict's."""
-    parser = argparse.ArgumentParser(prog="python -m autograder.multicloud", description=__doc__)
-    parser.add_argument("work", type=Path, help="the folder 01_multicloud_platform")
-    parser.add_argument("--short", action="store_true", help="fewer promotions")
-    options = parser.parse_args()
-    if not (options.work / "training.py").is_file():
-        raise WorkbookError(f"There is no training.py in {options.work}.", next_step="Name the lab's folder.")
-    folder = find_course().build / "judge" / "project2"
-    folder.mkdir(parents=True, exist_ok=True)
-    day = live_through(options.work.absolute(), folder / "logs", say=print, short=options.short)
-    write_atomically(folder / "platform.html", report(day).encode())
-    for name, each in day.found.items():
-        print(f"{each.verdict.words:13} {name}: {each.summary}")
-    print(folder / "platform.html")
-    return day.verdict.exit_code
-
-
-if __name__ == "__main__":
-    try:
-        raise SystemExit(main())
-    except WorkbookError as error:
-        raise SystemExit(str(error)) from error

@@ -1,0 +1,58 @@
+# What serves beside the models' bucket.
+provider "aws" {
+  region = "us-east-1"
+}
+
+variable "vpc_id" {
+  type = string
+}
+
+resource "aws_sns_topic" "alerts" {
+  name              = "ml-alerts"
+  kms_master_key_id = "alias/aws/sns"
+}
+
+resource "aws_sqs_queue" "jobs" {
+  name              = "ml-jobs"
+  kms_master_key_id = "alias/aws/sqs"
+}
+
+resource "aws_ecr_repository" "serving" {
+  name                 = "ml-serving"
+  image_tag_mutability = "IMMUTABLE"
+
+  image_scanning_configuration {
+    scan_on_push = true
+  }
+}
+
+resource "aws_ebs_volume" "datasets" {
+  availability_zone = "us-east-1a"
+  size              = 200
+  encrypted         = true
+}
+
+resource "aws_dynamodb_table" "lineage" {
+  name         = "ml-lineage"
+  billing_mode = "PAY_PER_REQUEST"
+  hash_key     = "model"
+
+  attribute {
+    name = "model"
+    type = "S"
+  }
+
+  point_in_time_recovery {
+    enabled = true
+  }
+}
+
+resource "aws_launch_template" "training" {
+  name          = "ml-training"
+  instance_type = "c5.2xlarge"
+
+  metadata_options {
+    http_endpoint = "enabled"
+    http_tokens   = "required"
+  }
+}
