@@ -33,7 +33,7 @@ MARKER = "a solution's marker"
 _SHORTEST = 10
 _COMMON = re.compile(
     r"(import|from) .*|@\w+|(return|yield|raise|continue|break|pass|try|else|finally|with|except)\b[\s\w]*:?"
-    r"|if __name__ == .*|def \w+\(self\).*|\w+ = \[\]|\w+ = \{\}|[\W\d]*"
+    r"|if __name__ == .*|def \w+\(self\).*|\w+ = \[\]|\w+ = \{\}|\w+ = \d|\w+ \{|[\W\d]*"
 )
 _LEADERS = re.compile(r"^(?:(?:#|//|>>>|\.\.\.|[+>*-])\s*)+")
 
@@ -59,6 +59,9 @@ def release_notebook(notebook: NotebookNode) -> NotebookNode:
 def released(lab: Lab) -> NotebookNode:
     """The learner's version of a lab's notebook, from its source and its rubric."""
     return release_notebook(derive(lab))
+
+
+_OWN = (".py", ".json", ".yml", ".yaml", ".toml")
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,8 @@ def _secrets_of(course: Course) -> _Secrets:
             shown = without_hidden_checks(rubric_path(lab).read_text(encoding="utf-8"))
             public.update(map(_normal, shown.splitlines()))
     for module in _program():
-        public.update(map(_normal, module.read_text(encoding="utf-8").splitlines()))
+        texts = _texts(module.read_bytes())
+        public.update(_normal(line) for text in texts for line in text.splitlines())
     for line in public & secrets.lines.keys():
         del secrets.lines[line]
     for file in public_files & secrets.files.keys():
@@ -164,10 +168,15 @@ def _secrets_of(course: Course) -> _Secrets:
 
 
 def _program() -> Iterator[Path]:
-    """The workbook's own modules, which everybody has: all but rubrics and answers."""
-    yield from Path(labkit.__file__).parent.rglob("*.py")
+    """The workbook's own modules and data, which everybody has: all but rubrics' modules and answers."""
     ours = Path(__file__).parent
-    yield from (path for path in ours.rglob("*.py") if "rubrics" not in path.relative_to(ours).parts)
+    for folder in (Path(labkit.__file__).parent, ours):
+        for path in folder.rglob("*"):
+            parts = path.relative_to(folder).parts
+            if path.suffix not in _OWN or "answers" in parts or "__pycache__" in parts:
+                continue
+            if folder != ours or "rubrics" not in parts or path.suffix != ".py":
+                yield path
 
 
 def without_hidden_checks(rubric: str) -> str:

@@ -252,7 +252,7 @@ class FencedDaemon(Daemon):
         return left + [f"loop device {device}" for device in _loops(self.disk)]
 
 
-_ELSEWHERE = "Grade week 9 on Linux as root, on a machine of your own, or by hand with `workbook check`."
+_ELSEWHERE = "Grade it on Linux as root, on a machine of your own, or by hand with `workbook check`."
 
 
 def lacks() -> Unavailable | None:

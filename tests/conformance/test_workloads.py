@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -69,13 +70,17 @@ def test_what_kubectl_sends_as_protobuf_is_what_it_reads_back(kubectl):
     assert len(kubectl.get("rs")["items"]) == 2
 
 
-REFERENCES = sorted((REPOSITORY / "autograder/rubrics").glob("week10_*/answers/*/reference/**/*.y*ml"))
+REFERENCES = [
+    path
+    for path in sorted((REPOSITORY / "autograder/rubrics").glob("week10_*/answers/*/reference/**/*.y*ml"))
+    if re.search(r"^apiVersion:", path.read_text(), re.MULTILINE)  # a patch is no manifest
+]
 
 
 @pytest.mark.parametrize("path", REFERENCES, ids=lambda path: f"{path.parts[-3]}-{path.name}")
 def test_the_labs_manifests_are_taken(kubectl, path):
     """As the server takes them, without keeping them."""
     done = kubectl.run("apply", "--dry-run=server", "-f", str(path))
-    if "no matches for kind" in done.stderr:
+    if "no matches for kind" in done.stderr or "could not find the requested resource" in done.stderr:
         pytest.skip(done.stderr.strip().splitlines()[-1])
     assert done.returncode == 0, done.stderr

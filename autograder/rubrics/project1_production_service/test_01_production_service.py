@@ -216,7 +216,7 @@ def test_degrades(without_labels, digits):
 @points(
     7,
     hints=[
-        "Weeks 10-02 and 10-04: what must Kubernetes know of your server to start, await and stop it?",
+        "What must Kubernetes know of your server to start, await and stop it?",
         "Blue and green differ in their names, in the label version and in VERSION, and in nothing else.",
         "runAsNonRoot and readOnlyRootFilesystem; a preStop of seconds; prometheus.io/scrape and /port.",
     ],

@@ -31,19 +31,18 @@ def many(module, name, rows):
 
 
 def z_test(conversions_a, users_a, conversions_b, users_b):
-    """The two-sided p-value with the pooled share."""
-    pooled = (conversions_a + conversions_b) / (users_a + users_b)
-    error = math.sqrt(pooled * (1 - pooled) * (1 / users_a + 1 / users_b))
-    if error == 0:
+    """The two-sided p-value with the pooled share: that of the chi-squared test without correction."""
+    table = [[conversions_a, users_a - conversions_a], [conversions_b, users_b - conversions_b]]
+    if 0 in np.sum(table, axis=0):
         return 1.0
-    return 2 * stats.norm.sf(abs(conversions_b / users_b - conversions_a / users_a) / error)
+    return float(stats.chi2_contingency(table, correction=False).pvalue)
 
 
 def users_needed(base, lift, alpha, power):
     """Users of each version, by the usual formula."""
-    other = base + lift
-    z = stats.norm.isf(alpha / 2) + stats.norm.isf(1 - power)
-    return z**2 * (base * (1 - base) + other * (1 - other)) / lift**2
+    quantiles = stats.norm.isf([alpha / 2, 1 - power])
+    variances = [share * (1 - share) for share in (base, base + lift)]
+    return float(quantiles.sum() ** 2 * sum(variances) / lift**2)
 
 
 class Experiments:

@@ -20,7 +20,7 @@ from autograder.rubrics.week10_kubernetes.experiments import (
     users_needed,
     z_test,
 )
-from autograder.rubrics.week10_kubernetes.under_load import Watched, under_load
+from autograder.rubrics.week10_kubernetes.under_load import LoadSeen, under_load
 from labkit.clusters.manifests import one_of_kind, read_manifests
 from labkit.clusters.steps import read_steps, run_steps
 from labkit.errors import WorkFault
@@ -329,7 +329,7 @@ def released(stage, submitted):
         "apply green.yaml, wait deployment/green, point green. Version 1 stays for the way back.",
     ],
 )
-def test_switch(released: Watched):
+def test_switch(released: LoadSeen):
     """from version 1 to version 2 under load, and no request is lost"""
     require(
         released.lost == 0,

@@ -16,7 +16,7 @@ AFTER = 2.0
 
 
 @dataclass(frozen=True)
-class Watched:
+class LoadSeen:
     """A load, and what was done meanwhile.
 
     Attributes:
@@ -113,4 +113,4 @@ def under_load(client, rate, action, *, network=None, least=0.0):
     thread.join()
     if state["error"] is not None:
         raise state["error"]
-    return Watched(recording.measured(), state["began"] - state["start"], state["seconds"])
+    return LoadSeen(recording.measured(), state["began"] - state["start"], state["seconds"])
