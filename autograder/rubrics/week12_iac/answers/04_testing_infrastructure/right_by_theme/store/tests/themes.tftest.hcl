@@ -6,6 +6,8 @@ variables {
 }
 
 run "in_production" {
+  command = plan
+
   assert {
     condition     = output.bucket == "speech-2-models-production" && output.models_uri == "s3://speech-2-models-production/models/"
     error_message = "Names: ${output.bucket}, ${output.models_uri}"
@@ -13,6 +15,8 @@ run "in_production" {
 }
 
 run "in_dev" {
+  command = plan
+
   variables {
     environment = "dev"
     tags        = { environment = "production", note = "mine" }
@@ -40,6 +44,8 @@ run "elsewhere" {
 }
 
 run "closed" {
+  command = plan
+
   assert {
     condition     = aws_s3_bucket.models.server_side_encryption_configuration[0].rule[0].apply_server_side_encryption_by_default[0].sse_algorithm == "aws:kms"
     error_message = "Not encrypted by KMS."
@@ -57,6 +63,8 @@ run "closed" {
 }
 
 run "two_readers" {
+  command = plan
+
   variables {
     readers = ["arn:aws:iam::111122223333:role/serving", "arn:aws:iam::111122223333:role/audit"]
   }
@@ -76,6 +84,8 @@ run "two_readers" {
 }
 
 run "production_keeps" {
+  command = plan
+
   variables {
     checkpoint_days = 90
   }
@@ -97,6 +107,8 @@ run "production_keeps" {
 }
 
 run "dev_clears_away" {
+  command = plan
+
   variables {
     environment     = "dev"
     checkpoint_days = 1
