@@ -19,8 +19,6 @@ from labkit.terraform.shell import Ended, Shell
 
 OVERRIDE = "workbook_override.tf"
 SECONDS = 100.0
-TEST_SECONDS = 240.0
-"""For the tests, many of which are plans."""
 """No command may take longer: a check has 120 s."""
 
 Say = Callable[[str], None]
@@ -165,7 +163,6 @@ class Terraform:
         rc = self.shell.scratch / "terraform.rc"
         real = self.cloud is not None and self.cloud.name != "emulated"
         self.shell.write(rc, settings(self._mirror, registry=real))
-        most = TEST_SECONDS if name == "test" else SECONDS
         try:
             ended = self.shell.run(
                 [*self.program.command, *arguments],
@@ -175,7 +172,7 @@ class Terraform:
                     "TF_IN_AUTOMATION": "1",
                     "CHECKPOINT_DISABLE": "1",
                 },
-                seconds=most,
+                seconds=SECONDS,
                 say=self._tell,
                 folder=self.root,
             )
@@ -185,7 +182,7 @@ class Terraform:
         self.seconds[name] = ended.seconds
         if ended.timed_out:
             raise TerraformFault(
-                f"terraform {name} did not end within {most:.0f} s, and was cancelled.",
+                f"terraform {name} did not end within {SECONDS:.0f} s, and was cancelled.",
                 why=(ended.output.splitlines() or [""])[-1][:200],
             )
         return ended
