@@ -2,15 +2,19 @@
 
 from typing import Any
 
-__all__ = ["check", "home"]
+__all__ = ["check", "hint", "home"]
 
 
 def __getattr__(name: str) -> Any:
-    """Give `check` and `home` on first use, so that importing the package costs nothing."""
+    """Give them on first use, so that importing the package costs nothing."""
     if name == "check":
         from autograder.notebook import check
 
         return check
+    if name == "hint":
+        from autograder.notebook import hint
+
+        return hint
     if name == "home":
         from autograder.start_page import home
 

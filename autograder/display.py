@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
+from autograder.hints import NOTHING_OPEN, Hints
 from autograder.loading import CheckSpec
 from autograder.results import Outcome, Report
 from labkit.verdicts import Verdict
@@ -61,6 +62,18 @@ def report_html(
     )
 
 
+def hints_html(hints: Hints | None) -> str:
+    """The hints of one check so far, the newest set off."""
+    if hints is None:
+        return f"<p>{NOTHING_OPEN}</p>"
+    *before, newest = (html.escape(text) for text in hints.shown)
+    rows = [f"<li>{text}</li>" for text in before] + [f"<li><strong>{newest}</strong></li>"]
+    return (
+        f"<p><strong>{html.escape(hints.title)}</strong></p><ol>{''.join(rows)}</ol>"
+        f'<p style="{_QUIET}">{hints.remainder}</p>'
+    )
+
+
 def summary(report: Report) -> str:
     """The report in one sentence, with what to do next."""
     text = f"{number(report.points)} of {number(report.maximum)} points"
@@ -76,17 +89,15 @@ def _row(outcome: Outcome, lab: str, for_learner: bool) -> str:
     edge = _EDGE[outcome.verdict]
     veiled = outcome.hidden and for_learner
     said = "" if veiled else outcome.evidence
-    details = "" if veiled else outcome.cause
-    if outcome.hints and outcome.verdict is Verdict.FAILED and not veiled:
-        details += f" Hints: {outcome.hints}; ask for one with workbook check {lab} --hint."
     body = f"<div>{html.escape(outcome.title)}</div>"
     if said:
         body += f'<div style="{_QUIET}">{html.escape(said)}</div>'
-    if details.strip():
+    more = [] if veiled else _more(outcome, lab)
+    if more:
         opened = " open" if outcome.verdict is Verdict.FAILED else ""
         body += (
             f'<details{opened} style="{_QUIET}"><summary>why, and what next</summary>'
-            f"{html.escape(details.strip())}</details>"
+            f"{'<br>'.join(more)}</details>"
         )
     return (
         f'<tr style="border-top:1px solid rgba(128,128,128,.35)">'
@@ -95,6 +106,15 @@ def _row(outcome: Outcome, lab: str, for_learner: bool) -> str:
         f'<td style="{_NUMBER}">{number(outcome.points)} / {number(outcome.maximum)}</td>'
         f'<td style="{_CELL};width:100%">{body}</td></tr>'
     )
+
+
+def _more(outcome: Outcome, lab: str) -> list[str]:
+    """Why, and how to get a hint: lines of HTML."""
+    lines = [html.escape(outcome.cause)] if outcome.cause else []
+    if outcome.hints and outcome.verdict is Verdict.FAILED:
+        how = html.escape(f'from autograder import hint; hint("{lab}", "{outcome.check}")')
+        lines.append(f"Hints: {outcome.hints}. For one, run in a cell of your own: <code>{how}</code>")
+    return lines
 
 
 def _waiting_row(spec: CheckSpec, doing: str | None) -> str:

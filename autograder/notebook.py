@@ -1,4 +1,4 @@
-"""`check()` as a notebook calls it: the outcome table as results arrive, and a float for nbgrader."""
+"""What a notebook calls: `check()` shows outcomes as they arrive and gives nbgrader its float; `hint()`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from IPython.display import HTML, display
 
 from autograder.checking import Event, Progress, run_checks
-from autograder.display import report_html
+from autograder.display import hints_html, report_html
+from autograder.hints import take_hint
 from autograder.loading import load_rubric
 from autograder.results import Outcome, Report
 from autograder.workplace import Results, one_at_a_time, work_folder
@@ -31,6 +32,22 @@ def check(lab_id: str, part: str | None = None) -> float:
     except WorkbookError as error:
         display(HTML(f'<p role="alert"><strong>Not checked.</strong> {html.escape(str(error))}</p>'))
         return 0.0
+
+
+def hint(lab_id: str, part: str | None = None) -> None:
+    """Show one more hint; each is plainer than the one before.
+
+    Args:
+        lab_id: The lab, `week11/fastapi_server`.
+        part: One of its checks (`latency`); by default the first that has failed.
+    """
+    try:
+        course = find_course()
+        lab = course.lab(lab_id)
+        hints = take_hint(load_rubric(lab), Results.of(work_folder(course, lab)), part)
+        display(HTML(hints_html(hints)))
+    except WorkbookError as error:
+        display(HTML(f'<p role="alert"><strong>No hint.</strong> {html.escape(str(error))}</p>'))
 
 
 def _check(lab_id: str, part: str | None) -> float:

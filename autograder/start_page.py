@@ -27,21 +27,20 @@ def home_html(course: Course, found: list[Standing]) -> str:
         course: Whose labs; links lead to the notebooks of the learner's copy.
         found: How far each lab is.
     """
-    labs = {lab.id: lab for lab in course.labs}
     rows = []
-    for assignment, group in groupby(found, key=lambda standing: labs[standing.lab].assignment):
+    for assignment, group in groupby(found, key=lambda standing: standing.assignment):
         for row, standing in enumerate(group):
-            lab = labs[standing.lab]
             week = f'<th scope="row" style="{_CELL}">{html.escape(assignment_title(assignment))}</th>'
-            link = f'<a href="{assignment}/{lab.name}.ipynb">{html.escape(lab.title)}</a>'
+            link = f'<a href="{html.escape(standing.notebook)}">{html.escape(standing.title)}</a>'
             rows.append(
                 f"<tr>{week if row == 0 else '<td></td>'}"
                 f'<td style="{_CELL}">{link}</td>'
                 f'<td style="{_CELL}">{_state(standing)}</td></tr>'
             )
+    next_line = html.escape(next_step(course, found, in_terminal=False))
     head = "".join(f'<th scope="col" style="{_CELL}">{name}</th>' for name in ("Week", "Lab", "Points"))
     return (
-        f'<p style="font-size:1.1em"><strong>{html.escape(_next(course, found))}</strong></p>'
+        f'<p style="font-size:1.1em"><strong>{next_line}</strong></p>'
         f'<table role="table" style="border-collapse:collapse"><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>"
     )
@@ -52,8 +51,3 @@ def _state(standing: Standing) -> str:
     if not standing.checked:
         return f"{points}, not begun"
     return f"{points}, all passed" if not standing.next_check else points
-
-
-def _next(course: Course, found: list[Standing]) -> str:
-    """What to do next, without a terminal's commands and paths."""
-    return next_step(course, found).rsplit(" (", 1)[0].rstrip(".") + "."

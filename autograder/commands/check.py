@@ -17,6 +17,7 @@ from rich.text import Text
 
 from autograder.checking import Event, Progress, Started, run_checks
 from autograder.display import number, summary
+from autograder.hints import NOTHING_OPEN, take_hint
 from autograder.loading import Rubric, load_rubric
 from autograder.results import Outcome, Report
 from autograder.workplace import Results, one_at_a_time, work_folder
@@ -57,7 +58,7 @@ def check(
 
         judge_project(console, course, found, folder, short=short)
     if hint:
-        _hint(console, rubric, Results.of(folder))
+        _hint(console, rubric, Results.of(folder), part)
         return
     if watch:
         _watch(console, course, rubric, folder, part)
@@ -145,25 +146,16 @@ def _ending(report: Report) -> Text:
     return text
 
 
-def _hint(console: Console, rubric: Rubric, results: Results) -> None:
-    """Show the next hint of the first check that has failed, else of the first that was not run."""
-    report = results.report(rubric.lab)
-    seen = results.hints_seen(rubric.lab)
-    found = {spec.name: report.outcome(spec.name) if report else None for spec in rubric.checks}
-    for spec in sorted(rubric.checks, key=lambda spec: found[spec.name] is None):
-        outcome = found[spec.name]
-        if not spec.hints or (outcome is not None and outcome.verdict is not Verdict.FAILED):
-            continue
-        shown = seen.get(spec.name, 0)
-        console.print(f"[bold]{escape(spec.title)}[/bold]")
-        for index, text in enumerate(spec.hints[: shown + 1], 1):
-            console.print(f" {index}. {escape(text)}")
-        if shown < len(spec.hints):
-            results.count_hint(rubric.lab, spec.name)
-        left = max(len(spec.hints) - shown - 1, 0)
-        console.print(f"{left} more for this check. Hints cost nothing; how many you took is counted.")
+def _hint(console: Console, rubric: Rubric, results: Results, part: str | None) -> None:
+    """Show one hint more."""
+    hints = take_hint(rubric, results, part)
+    if hints is None:
+        console.print(NOTHING_OPEN)
         return
-    console.print("Nothing is open that has a hint: every check that was run has passed.")
+    console.print(f"[bold]{escape(hints.title)}[/bold]")
+    for place, text in enumerate(hints.shown, 1):
+        console.print(f" {place}. {escape(text)}")
+    console.print(hints.remainder)
 
 
 def _watch(console: Console, course: Course, rubric: Rubric, work: Path, part: str | None) -> None:

@@ -29,6 +29,8 @@ class Standing:
     """How far one lab is."""
 
     lab: str
+    title: str
+    notebook: str
     assignment: str
     points: float
     maximum: float
@@ -62,13 +64,13 @@ def progress(as_json: Annotated[bool, typer.Option("--json", help="Print it as J
     for column in ("lab", "points", "", "open"):
         table.add_column(column)
     for s in found:
-        bar = "█" * round(s.share * 20) + "░" * (20 - round(s.share * 20))
+        bar = "━" * round(s.share * 20) + "┄" * (20 - round(s.share * 20))
         table.add_row(s.lab, f"{number(s.points)} of {number(s.maximum)}", bar, s.open)
     console.print(table)
-    console.print(next_step(course, found), style="bold")
+    console.print(next_step(course, found, in_terminal=True), style="bold")
     if course.learn.is_dir():
         page = course.learn / "progress.html"
-        write_page(page, found, metrics, next_step(course, found))
+        write_page(page, found, metrics, next_step(course, found, in_terminal=False))
         console.print(f"As a picture: {page.relative_to(course.root)}", style="dim")
 
 
@@ -85,6 +87,8 @@ def standings(course: Course) -> list[Standing]:
         found.append(
             Standing(
                 lab=lab.id,
+                title=lab.title,
+                notebook=f"{lab.assignment}/{lab.name}.ipynb",
                 assignment=lab.assignment,
                 points=report.points if report else 0.0,
                 maximum=sum(spec.points for spec in visible),
@@ -96,17 +100,24 @@ def standings(course: Course) -> list[Standing]:
     return found
 
 
-def next_step(course: Course, found: list[Standing]) -> str:
-    """What to do next, in one line."""
+def next_step(course: Course, found: list[Standing], *, in_terminal: bool) -> str:
+    """What to do next, in one line: what was begun comes first.
+
+    Args:
+        course: Whose labs.
+        found: How far each lab is.
+        in_terminal: Say the command or the path too, which a page has links for.
+    """
     unfinished = sorted((s for s in found if s.next_check), key=lambda s: not s.checked)
     if not unfinished:
         return "Everything that is checked here has passed."
     first = unfinished[0]
     if first.checked:
-        return f"Next: {first.next_check} (workbook check {first.lab})"
-    lab = course.lab(first.lab)
-    minutes = read_source(lab).header.minutes
-    return f"Next: {first.lab}, about {minutes} minutes (learn/{lab.assignment}/{lab.name}.ipynb)"
+        how = f" (workbook check {first.lab})" if in_terminal else f", in “{first.title}”."
+        return f"Next: {first.next_check}{how}"
+    minutes = read_source(course.lab(first.lab)).header.minutes
+    how = f" (learn/{first.notebook})" if in_terminal else "."
+    return f"Next: {first.title}, about {minutes} minutes{how}"
 
 
 _SPOKEN = {
@@ -142,11 +153,11 @@ def write_page(page: Path, found: list[Standing], metrics: list[Finding], next_l
 def _card(s: Standing) -> str:
     points = f"{number(s.points)} of {number(s.maximum)} points"
     hints = f" · {s.hints} {'hint' if s.hints == 1 else 'hints'} taken" if s.hints else ""
-    name = s.lab.partition("/")[2] or s.lab
+    name = html.escape(s.title)
     open_words = f"Next: {s.open}" if s.checked and s.next_check else s.open
     return (
-        f"<section class='card'><h3>{html.escape(name)}</h3>"
-        f"<meter min='0' max='{s.maximum}' value='{s.points}' aria-label='{html.escape(name)}: {points}'>"
+        f"<section class='card'><h3>{name}</h3>"
+        f"<meter min='0' max='{s.maximum}' value='{s.points}' aria-label='{name}: {points}'>"
         f"</meter><p>{points}{hints}</p><p>{html.escape(open_words)}</p></section>"
     )
 

@@ -48,7 +48,7 @@ import sys
 
 
 class _NothingBelow:
-    """An installed workbook would answer for `autograder.rubrics`: here there is nothing but `check`."""
+    """An installed workbook would answer for `autograder.rubrics`: here there is nothing but these."""
 
     @staticmethod
     def find_spec(name, path=None, target=None):
@@ -62,6 +62,10 @@ sys.meta_path.insert(0, _NothingBelow)
 def check(*_args, **_kwargs):
     """Say nothing and be worth nothing."""
     return 0.0
+
+
+def hint(*_args, **_kwargs):
+    """Say nothing."""
 '''
 
 

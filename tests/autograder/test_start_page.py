@@ -48,7 +48,7 @@ def test_what_is_next_and_a_link_to_each_lab(course):
     make_copy(course)
     said = home_html(course, standings(course))
     assert 'href="week01_numbers/01_adding.ipynb">Add two numbers</a>' in said
-    assert "<strong>Next: week01/adding, about 20 minutes.</strong>" in said
+    assert "<strong>Next: Add two numbers, about 20 minutes.</strong>" in said
     assert "0 of 4, not begun" in said
     assert "Week 1: numbers" in said
 

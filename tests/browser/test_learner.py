@@ -39,6 +39,8 @@ def learn(tmp_path_factory):
     path = course.learn / LAB.assignment / f"{LAB.name}.ipynb"
     notebook = nbformat.read(path, as_version=4)
     notebook.cells = [c for c in notebook.cells if any(text in c.source for text in WANTED)]
+    asking = f'from autograder import hint; hint("{LAB.id}", "predictions")'
+    notebook.cells.append(nbformat.v4.new_code_cell(asking))
     nbformat.write(notebook, path)
     return course.learn
 
@@ -117,17 +119,22 @@ def test_a_failed_check_says_why(lab, screenshot):
     screenshot("learner-failed")
 
 
-def test_a_terminal_beside_it_gives_a_hint(lab, learn, screenshot):
+def test_a_cell_of_one_s_own_gives_a_hint(lab):
+    wait_for(lab, lambda b: "2 more for this check" in body(b))
+    assert RUBRIC.check("predictions").hints[0] in body(lab)
+
+
+def test_a_terminal_beside_it_gives_the_next(lab, learn, screenshot):
     command(lab, "terminal:create-new", cwd=LAB.assignment)
     wait_for(lab, lambda b: b.find_elements(By.CSS_SELECTOR, ".jp-Terminal .xterm-screen"))
     said = learn / LAB.assignment / "hint.txt"
     in_terminal(lab, f"workbook check {LAB.id} --hint | tee {said}")
     wait_for(lab, lambda _: said.is_file() and "how many you took is counted" in said.read_text())
-    assert RUBRIC.check("predictions").hints[0][:40] in said.read_text()
+    assert RUBRIC.check("predictions").hints[1][:40] in said.read_text()
     screenshot("learner-hint")
     said.unlink()
     kept = json.loads((learn / ".workbook" / "results" / "week11-fastapi_server.hints.json").read_text())
-    assert kept == {"predictions": 1}
+    assert kept == {"predictions": 2}
 
 
 def test_an_edit_mends_it(lab, jupyter, learn, screenshot):
@@ -185,8 +192,8 @@ def test_progress_shows_what_is_done(lab, learn, screenshot):
     screenshot("learner-terminal")
 
     lab.get(page.as_uri())
-    assert "6 of 15 points · 1 hint taken" in body(lab)
-    assert "Next: knows how many requests a promise needs (workbook check week11/fastapi_server)" in body(lab)
+    assert "6 of 15 points · 2 hints taken" in body(lab)
+    assert "Next: knows how many requests a promise needs, in “Serve a model over HTTP”." in body(lab)
     assert "p99 under 100 ms" in body(lab)
     for scheme in ("light", "dark"):
         lab.execute_cdp_cmd(

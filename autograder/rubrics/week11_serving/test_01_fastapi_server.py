@@ -309,7 +309,9 @@ def agreeing(server, images, scores):
     """How many of these images get the scores that they should."""
     answer = server.post("/predict", {"features": images.tolist()})
     if answer.status != 200:
-        raise WorkFault(f"{answer.asked} answered {answer.status} to {len(images)} good image(s).")
+        good = "a good image" if len(images) == 1 else f"{len(images)} good images"
+        why = "So the server has no such route." if answer.status in (404, 405) else None
+        raise WorkFault(f"{answer.asked} answered {answer.status} to {good}.", why=why)
     value = answer.json()
     try:
         given = np.array(value["prediction"], dtype=np.float64)
