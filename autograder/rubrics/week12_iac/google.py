@@ -1,172 +1,97 @@
-"""The arguments of three of Google's resources, to judge Terraform by that can't be planned here.
+"""What Google Cloud knows of a bucket, a cluster and its nodes: to judge what can't be planned here.
 
-Source: the Python package pulumi-gcp 10.2.0 of PyPI, which is made from the provider's own schema; its plural
-names of blocks are singular in Terraform. What only newer releases have is not in it.
+Source of the machines: https://cloud.google.com/compute/docs/gpus
 """
 
 import re
+import tomllib
+from pathlib import Path
 
-ARGUMENTS = {
-    "google_storage_bucket": set(
-        [
-            "autoclass",
-            "cors",
-            "custom_placement_config",
-            "default_event_based_hold",
-            "enable_object_retention",
-            "encryption",
-            "force_destroy",
-            "hierarchical_namespace",
-            "ip_filter",
-            "labels",
-            "lifecycle_rule",
-            "location",
-            "logging",
-            "name",
-            "project",
-            "public_access_prevention",
-            "requester_pays",
-            "retention_policy",
-            "rpo",
-            "soft_delete_policy",
-            "storage_class",
-            "uniform_bucket_level_access",
-            "versioning",
-            "website",
-        ]
-    ),
-    "google_container_cluster": set(
-        [
-            "addons_config",
-            "authenticator_groups_config",
-            "binary_authorization",
-            "cluster_autoscaling",
-            "cluster_ipv4_cidr",
-            "confidential_nodes",
-            "control_plane_endpoints_config",
-            "cost_management_config",
-            "database_encryption",
-            "datapath_provider",
-            "default_max_pods_per_node",
-            "default_snat_status",
-            "deletion_protection",
-            "description",
-            "dns_config",
-            "enable_autopilot",
-            "enable_intranode_visibility",
-            "enable_kubernetes_alpha",
-            "enable_l4_ilb_subsetting",
-            "enable_legacy_abac",
-            "enable_shielded_nodes",
-            "enable_tpu",
-            "fleet",
-            "gateway_api_config",
-            "initial_node_count",
-            "ip_allocation_policy",
-            "location",
-            "logging_config",
-            "logging_service",
-            "maintenance_policy",
-            "master_auth",
-            "master_authorized_networks_config",
-            "min_master_version",
-            "monitoring_config",
-            "monitoring_service",
-            "name",
-            "network",
-            "network_policy",
-            "networking_mode",
-            "node_config",
-            "node_locations",
-            "node_pool",
-            "node_pool_auto_config",
-            "node_pool_defaults",
-            "node_version",
-            "notification_config",
-            "private_cluster_config",
-            "project",
-            "release_channel",
-            "remove_default_node_pool",
-            "resource_labels",
-            "resource_usage_export_config",
-            "secret_manager_config",
-            "security_posture_config",
-            "subnetwork",
-            "vertical_pod_autoscaling",
-            "workload_identity_config",
-        ]
-    ),
-    "google_container_node_pool": set(
-        [
-            "autoscaling",
-            "cluster",
-            "initial_node_count",
-            "location",
-            "management",
-            "max_pods_per_node",
-            "name",
-            "name_prefix",
-            "network_config",
-            "node_config",
-            "node_count",
-            "node_locations",
-            "placement_policy",
-            "project",
-            "queued_provisioning",
-            "upgrade_settings",
-            "version",
-        ]
-    ),
+from labkit.terraform import hcl
+
+_KNOWN = {
+    kind: set(names.split())
+    for kind, names in tomllib.loads(Path(__file__).with_name("google_arguments.toml").read_text()).items()
 }
+BUCKET, CLUSTER, POOL = "google_storage_bucket", "google_container_cluster", "google_container_node_pool"
 _TERRAFORM = {"count", "for_each", "depends_on", "lifecycle", "provider", "timeouts", "dynamic"}
-NODE_CONFIG = set(
-    [
-        "advanced_machine_features",
-        "boot_disk_kms_key",
-        "confidential_nodes",
-        "containerd_config",
-        "disk_size_gb",
-        "disk_type",
-        "ephemeral_storage_local_ssd_config",
-        "fast_socket",
-        "gcfs_config",
-        "guest_accelerator",
-        "gvnic",
-        "host_maintenance_policy",
-        "image_type",
-        "kubelet_config",
-        "labels",
-        "linux_node_config",
-        "local_nvme_ssd_block_config",
-        "local_ssd_count",
-        "logging_variant",
-        "machine_type",
-        "max_run_duration",
-        "metadata",
-        "min_cpu_platform",
-        "node_group",
-        "oauth_scopes",
-        "preemptible",
-        "reservation_affinity",
-        "resource_labels",
-        "resource_manager_tags",
-        "secondary_boot_disks",
-        "service_account",
-        "shielded_instance_config",
-        "sole_tenant_config",
-        "spot",
-        "storage_pools",
-        "tags",
-        "taint",
-        "workload_metadata_config",
-    ]
-)
+
 AMAZON = re.compile(r"\baws_|amazonaws|\barn:|us-east-1|STANDARD_IA|\b[cgmprt]\d\w*\.\d*x?large|NVIDIA\b|AL2")
 """What has no meaning on Google Cloud."""
 
+MACHINES = {
+    "nvidia-tesla-t4": "n1-",
+    "nvidia-tesla-p4": "n1-",
+    "nvidia-tesla-p100": "n1-",
+    "nvidia-tesla-v100": "n1-",
+    "nvidia-l4": "g2-",
+    "nvidia-tesla-a100": "a2-highgpu-",
+    "nvidia-a100-80gb": "a2-ultragpu-",
+    "nvidia-h100-80gb": "a3-",
+    "nvidia-h100-mega-80gb": "a3-megagpu-",
+}
+"""The machines that take a GPU, by how their names begin: all others refuse it."""
+
+_REGION = re.compile(r"var\.region|[a-z]+-[a-z]+\d+")
+
+
+class Written:
+    """What stands in a module's blocks, with its locals put in their place.
+
+    Args:
+        blocks: The module's.
+    """
+
+    def __init__(self, blocks):
+        self.blocks = blocks
+        self._locals = {
+            name: text for b in blocks if b.type == "locals" for name, text in b.arguments.items()
+        }
+
+    def resource(self, kind):
+        """The first resource of that type; None if there is none."""
+        return next((b for b in self.blocks if b.type == "resource" and b.labels[0] == kind), None)
+
+    def text(self, block, argument):
+        """What an argument of a block is set to, as it is written, without quotes; empty if it is not set."""
+        said = block.text(argument) if block else ""
+        for _ in range(5):
+            said = re.sub(r"\blocal\.(\w+)", lambda found: self._locals.get(found[1], found[0]), said)
+        if said.startswith('"') and said.endswith('"') and "${" not in said:
+            said = said[1:-1]
+        said = re.sub(r'\["(\w+)"\]', r".\1", said)
+        alone = re.fullmatch(r'"\$\{\s*([^}"]*?)\s*\}"', said)
+        return alone[1] if alone else said
+
+    def output(self, name):
+        """What an output is set to."""
+        found = next((b for b in self.blocks if b.type == "output" and b.labels == (name,)), None)
+        return self.text(found, "value")
+
+
+def inside(block, kind):
+    """The first block of that type in a block; None if there is none."""
+    return next(iter(block.of(kind)), None) if block else None
+
+
+def takes(machine, accelerator):
+    """Whether a type of machine takes that GPU."""
+    return accelerator in MACHINES and machine.startswith(MACHINES[accelerator])
+
+
+def counts_all(location, zones, total):
+    """Whether a pool's limits count all of its nodes: those of one zone, or those that say that they do.
+
+    Args:
+        location: Of the pool: a region has nodes in each of its zones.
+        zones: How many zones are named; 0 if none is.
+        total: Whether the limits are for all zones together.
+    """
+    return total or zones == 1 or not _REGION.fullmatch(location)
+
 
 def strangers(blocks):
-    """What in these blocks no provider of Google's knows: types, and arguments of the three that are known."""
+    """What in these blocks no provider of Google's knows: types, and arguments of the three resources."""
     found = []
     for each in blocks:
         if each.type not in ("resource", "data"):
@@ -174,11 +99,13 @@ def strangers(blocks):
         kind = each.labels[0]
         if not kind.startswith("google_"):
             found.append(f"{kind} is nothing of Google's")
-        known = ARGUMENTS.get(kind) if each.type == "resource" else None
-        if known is not None:
-            inside = {*each.arguments, *(block.type for block in each.blocks)}
-            found += [f"{kind} has no {name}" for name in sorted(inside - known - _TERRAFORM)]
-        for config in each.of("node_config") if kind == "google_container_node_pool" else ():
-            inside = {*config.arguments, *(block.type for block in config.blocks)}
-            found += [f"node_config has no {name}" for name in sorted(inside - NODE_CONFIG - _TERRAFORM)]
+        elif each.type == "resource" and kind in _KNOWN:
+            found += [f"{kind} has no {name}" for name in _unknown(each, _KNOWN[kind])]
+            for config in each.of("node_config"):
+                found += [f"node_config has no {name}" for name in _unknown(config, _KNOWN["node_config"])]
     return found
+
+
+def _unknown(block: hcl.Block, known):
+    set_there = {*block.arguments, *(each.type for each in block.blocks)}
+    return sorted(set_there - known - _TERRAFORM)
