@@ -1,11 +1,13 @@
 """Pulumi programs in Python, judged without an engine: what they declare, and what their tests notice.
 
-The programs and their tests run in the environment `pulumi`, under this process's guard; plain data comes back.
+The programs and their tests run in the environment `pulumi`, under this process's guard; plain data comes
+back.
 """
 
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +113,7 @@ class PulumiPrograms:
             raise WorkFault(f"{path.name} gave no proper declaration.", why=repr(error)) from error
 
     def tested(self, test: str, folders: Sequence[str]) -> dict[str, Tested]:
-        """Run a test in each of these folders.
+        """Run a test in each of these folders, in an order that says nothing.
 
         Args:
             test: The file of the test, in each of them.
@@ -120,7 +122,7 @@ class PulumiPrograms:
         Raises:
             WorkFault: The tests ended what runs them.
         """
-        answer = self._ask("tested", test, *folders).get("tested")
+        answer = self._ask("tested", test, *random.sample(folders, len(folders))).get("tested")
         if not isinstance(answer, dict) or set(answer) != set(folders):
             raise WorkFault(f"{test} ended what ran it.")
         return {name: Tested(int(each["code"]), str(each["said"])) for name, each in answer.items()}
