@@ -6,6 +6,7 @@ from autograder.rubric import progress
 from autograder.rubrics.week12_iac.conftest import STATE_BUCKET, prepare
 from labkit.clouds.beside import AccountBeside
 from labkit.clouds.google_storage import GoogleStorageBeside
+from labkit.errors import WorkFault
 from labkit.terraform import Terraform, hcl
 from labkit.terraform.programs import refuse_programs
 from labkit.terraform.shell import Shell
@@ -26,9 +27,11 @@ def kept_in(cloud, submitted, scratch):
     Raises:
         WorkFault: It can't be applied with it.
     """
-    folder = scratch / f"state-{cloud}"
+    live, folder = submitted / "live" / cloud, scratch / f"state-{cloud}"
+    if (live / "backend.tf").is_symlink() or not (live / "backend.tf").is_file():
+        raise WorkFault(f"There is no backend.tf in live/{cloud}.")
     folder.mkdir()
-    shutil.copyfile(submitted / "live" / cloud / "backend.tf", folder / "backend.tf")
+    shutil.copyfile(live / "backend.tf", folder / "backend.tf")
     refuse_programs(folder)
     # What is applied needs no provider: where the state goes is the backend's business alone.
     (folder / "main.tf").write_text('resource "terraform_data" "platform" {\n  input = "speech"\n}\n')

@@ -233,7 +233,8 @@ def test_gcp(submitted):
 
 def _of_amazon(folder):
     """The first word in a module's code that means something on AWS alone."""
-    texts = "\n".join(path.read_text(errors="replace") for path in sorted(folder.glob("*.tf")))
+    paths = sorted(path for path in folder.glob("*.tf") if path.is_file() and not path.is_symlink())
+    texts = "\n".join(path.read_text(errors="replace") for path in paths)
     found = google.AMAZON.search(re.sub(r"(?m)(#|//).*$", "", texts))
     return [f"{found[0]} is Amazon's"] if found else []
 
