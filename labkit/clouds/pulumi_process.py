@@ -8,6 +8,7 @@ JSON behind `ANSWER`.
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -54,8 +55,9 @@ def run_tests(test: str, folders: list[str]) -> None:
     if sys.platform == "linux":
         # What a test does can't be said in this process's name: its files and memory are shut to the others.
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-    for name in ("s3", "ec2", "iam", "eks"):
-        getattr(pulumi_aws, name).__name__  # noqa: B018 (imported when it is first used)
+    for kind in (pulumi_aws.s3.Bucket, pulumi_aws.ec2.Vpc, pulumi_aws.iam.Role, pulumi_aws.eks.Cluster):
+        kind.__name__  # noqa: B018 (a module is imported when something of it is first asked for)
+    gc.freeze()  # what is there by now is nobody's garbage
     waiting, ended = list(folders), {}
     running: dict[int, tuple[str, IO[bytes], float]] = {}
     while waiting or running:
@@ -90,9 +92,8 @@ def _test(pytest: Any, test: str, folder: str) -> None:
         os.chdir(folder)
         sys.path.insert(0, str(Path.cwd()))
         sys.dont_write_bytecode = True
-        code = int(
-            pytest.main(["-q", "--no-header", "--tb=line", "-p", "no:cacheprovider", "-c", os.devnull, test])
-        )
+        options = ("--no-header", "--tb=line", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir=.")
+        code = int(pytest.main(["-q", *options, test]))
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
