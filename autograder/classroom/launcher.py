@@ -1,4 +1,4 @@
-"""The `workbook` that a wheel brings: it lays the course into a folder, and hands every command on to it there.
+"""The `workbook` that a wheel brings: it lays the course into a folder and hands each command on to it there.
 
 A wheel holds this module and the learners' package, nothing else: the course has an environment of its own,
 pinned to the hash, which it makes itself. So this runs on the standard library alone, and imports nothing of
@@ -25,7 +25,7 @@ _FAILED = 2
 _INTERRUPTED = 130
 
 
-class Refused(Exception):  # noqa: N818 - what a person is told, as WorkbookError, which is not here yet
+class Refused(Exception):
     """Something that the person can be told in one to three lines: what happened, why, what to do next."""
 
 
@@ -96,7 +96,8 @@ def lay(folder: Path, package: Path) -> None:
             tree.rename(folder)
     except OSError as error:
         raise Refused(
-            f"The course could not be laid into {folder}: {error.strerror}.\nName a folder that you can write."
+            f"The course could not be laid into {folder}: {error.strerror}.\n"
+            "Name a folder that you can write."
         ) from error
 
 

@@ -18,7 +18,7 @@ from labkit.course import find_course
 
 def bundle(
     to: Annotated[
-        Path | None, typer.Option(help="The zip, the wheel beside it; build/bundle by default.")
+        Path | None, typer.Option(help="The zip; build/bundle by default. The wheel goes beside it.")
     ] = None,
     dirty: Annotated[
         bool, typer.Option("--dirty", help="Take files as they are, although some are not committed.")
