@@ -37,6 +37,8 @@ def lab(
     command = jupyterlab(course, port)
     console.print("JupyterLab opens in your browser. Ctrl-C here ends it.")
     sys.stdout.flush()
+    # Started in the copy, so that the instructor's settings for nbgrader, which lie beside it, are not read.
+    os.chdir(course.learn)
     # JupyterLab takes over this terminal and its signals.
     os.execve(command[0], command, os.environ | jupyter_settings())  # noqa: S606
 
@@ -68,6 +70,7 @@ def jupyterlab(course: Course, port: int | None = None) -> list[str]:
         *(sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1"),
         f"--ServerApp.root_dir={course.learn}",
         f"--LabApp.default_url=/lab/tree/{page}",
+        *(["--allow-root"] if os.geteuid() == 0 else []),  # a container's only user; it listens on loopback
         *([] if port is None else [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]),
     ]
 
