@@ -94,6 +94,8 @@ def lay(folder: Path, package: Path) -> None:
             (tree,) = Path(scratch).iterdir()
             (tree / MARK).write_text(_digest(package))
             tree.rename(folder)
+    except zipfile.BadZipFile as error:
+        raise Refused(f"The package {package.name} is broken: {error}.\nInstall the wheel again.") from error
     except OSError as error:
         raise Refused(
             f"The course could not be laid into {folder}: {error.strerror}.\n"
