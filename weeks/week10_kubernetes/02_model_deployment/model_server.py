@@ -18,10 +18,10 @@ import signal
 import time
 
 VERSION = os.environ.get("VERSION", "v1")
-LOAD_SECONDS = float(os.environ.get("LOAD_SECONDS", "2"))
+LOAD_SECONDS = float(os.environ.get("LOAD_SECONDS", "1.5"))
 WORK_SECONDS = float(os.environ.get("WORK_SECONDS", "0.005"))
 WEIGHTS = {"v1": (-1.2, 0.8, 0.3), "v2": (-0.9, 1.1, 0.2)}[VERSION]
-SLOTS, ROOM = 4, 16  # worked on at a time, and waiting
+SLOTS, ROOM = 4, 60  # worked on at a time, and waiting
 
 slots = asyncio.Semaphore(SLOTS)
 busy = 0
