@@ -45,7 +45,7 @@ NOTICED = 15.0
 """Seconds within which a wedged replica is to be noticed."""
 SLOW = 6
 """Seconds that the replica of one check takes to load."""
-RATE = 100
+RATE = 300
 KILL_RATE, KILL_SECONDS = 500, 40.5
 """20,000 requests: of fewer, 99.9 % can't be said with 99 % confidence once some are lost."""
 
@@ -271,7 +271,7 @@ def test_overloaded(trials):
     ready = watched(pod, seconds=40, until=lambda s: s.ready, say="waiting for a replica")
     require(ready.ready, "ready" if ready.ready else "never ready")
     client = HttpClient(trials.address("overloaded"), [PREDICT])
-    load = Schedule.constant(30, seconds=12, warmup=0)
+    load = Schedule.constant(60, seconds=12, warmup=0)
     with pod.watch() as seen:
         progress("three times as many requests as it can answer", 12)
         run(load, client, network=trials.space.network)

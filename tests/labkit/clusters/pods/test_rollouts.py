@@ -71,7 +71,10 @@ def test_an_image_that_is_not_there_is_said_at_once(space):
 
 
 def test_a_container_that_crashes_again_and_again_is_said(space):
-    space.apply(deployment("broken", script="exit 3"))
+    thing = deployment("broken", script="exit 3")
+    container = thing["spec"]["template"]["spec"]["containers"][0]
+    container["readinessProbe"] = {"exec": {"command": ["false"]}, "periodSeconds": 1}
+    space.apply(thing)
     with pytest.raises(WorkFault, match=r"was restarted \d times; it ended with code 3"):
         wait_for_rollout(space, "broken", seconds=60)
 
