@@ -1,5 +1,6 @@
 """A release by its plan: each way in which it can end, what is done on the way, and in which order."""
 
+import time
 from dataclasses import dataclass, field
 
 import pytest
@@ -43,8 +44,6 @@ class Deployment:
     def switch(self, colour):
         self.done.append(f"Service to {colour}")
         self.live = colour
-        import time
-
         return time.time()
 
 

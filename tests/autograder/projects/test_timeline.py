@@ -1,16 +1,17 @@
 """The hour in a picture, in words, on a page and as JSON: everything that happened is on it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from autograder.production.contract import ERRORS
 from autograder.production.hour import Happened
 from autograder.production.report import DATA, PAGE, write_report
-from autograder.production.script import BAD, HOUR
+from autograder.production.script import BAD, HOUR, Event
 from autograder.production.timeline import timeline, words
 
-from .hours import BEGAN, Service, one_in
+from tests.autograder.projects.hours import BEGAN, Service, one_in
 
 
 @pytest.fixture(scope="module")
@@ -90,10 +91,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_says_what_a_drain_was(report)
 def test_what_a_cluster_says_can_not_write_on_the_page(tmp_path):
     seen = Service().seen()
     seen.happened.append(Happened("<script>alert(1)</script>", BEGAN + 2))
-    update = next(event for event in seen.releases if event.value == "update")
-    from dataclasses import replace
-
-    seen.releases[update] = replace(seen.releases[update], why="<img src=x onerror=alert(2)>")
+    seen.releases[Event.UPDATE] = replace(seen.releases[Event.UPDATE], why="<img src=x onerror=alert(2)>")
     write_report(seen, tmp_path, seconds=1)
     page = (tmp_path / PAGE).read_text()
     assert "<script>alert" not in page
