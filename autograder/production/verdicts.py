@@ -196,7 +196,8 @@ def _bad(seen: Seen) -> Promise:
 def _alerts(seen: Seen) -> Promise:
     """Those fired that should have, and no other page did."""
     due = {BAD: ERRORS, "no labels": LABELS_DOWN}
-    fired = [(each.name, each.since) for each in seen.alerts if each.firing]
+    # Before the hour there was nothing to serve: what fired while it was deployed says nothing of it.
+    fired = [(each.name, each.since) for each in seen.alerts if each.firing and each.since >= seen.began]
     holds = {}
     explained = set()
     for part, began, _ in seen.parts:

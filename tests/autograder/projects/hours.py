@@ -1,4 +1,4 @@
-"""Hours as the judge of project 1 would have seen them, made up second by second: only what judges them is real."""
+"""Hours as the judge of project 1 would have seen them, made up; only what judges them is real."""
 
 from __future__ import annotations
 

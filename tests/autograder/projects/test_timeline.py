@@ -10,7 +10,6 @@ from autograder.production.hour import Happened
 from autograder.production.report import DATA, PAGE, write_report
 from autograder.production.script import BAD, HOUR, Event
 from autograder.production.timeline import timeline, words
-
 from tests.autograder.projects.hours import BEGAN, Service, one_in
 
 

@@ -83,6 +83,9 @@ async def lifespan(app: FastAPI):
     options.intra_op_num_threads = 1  # replicas share the machine
     app.state.model = onnxruntime.InferenceSession("model.onnx", options)
     app.state.labels = Labels()
+    # The first prediction takes far longer than the next: nobody's request should be it.
+    app.state.model.run(["scores"], {"images": np.zeros((1, 784), dtype=np.float32)})
+    await app.state.labels.of([0], "warm-up")
     yield
 
 
