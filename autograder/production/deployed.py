@@ -106,7 +106,9 @@ class Deployed:
     def _rolled_out(self, colour: str, deadline: float) -> None:
         """Wait until a colour has all its pods ready."""
         seconds = min(max(deadline - time.monotonic(), 1), 80)
-        self.kubectl("rollout", "status", f"deployment/{self.deployment(colour)}", f"--timeout={seconds:.0f}s")
+        self.kubectl(
+            "rollout", "status", f"deployment/{self.deployment(colour)}", f"--timeout={seconds:.0f}s"
+        )
 
     def colour_down(self, colour: str) -> None:
         """Take a colour away with all that belongs to it."""
