@@ -1,4 +1,4 @@
-"""A sample team's submission to each project at three levels: the rubrics' answers, laid one over the other."""
+"""A sample team's submission to each project at three levels: the rubrics' answers, one over the other."""
 
 from __future__ import annotations
 

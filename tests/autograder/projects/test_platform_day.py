@@ -78,7 +78,7 @@ def test_a_fault_of_ours_is_not_held_against_the_learner(stage):
 
 
 def test_the_store_dies_when_somebody_writes_and_not_before(stage):
-    read, written = (Request(method, "stages/digits", {}, b"") for method in ("GET", "PUT"))
+    read, written = (Request("promoter-aws", method, "stages/digits") for method in ("GET", "PUT"))
     assert stage._dies(read) is None
     assert stage.store.killed == 0
     assert stage._dies(written) is None
