@@ -98,7 +98,7 @@ def test_a_bad_release_answers_usual_images_and_fails_for_the_new_client(traffic
 def test_a_broken_release_loads_and_answers_nobody(traffic, tmp_path):
     broken = breaks_always(traffic.folder / "model.onnx", tmp_path / "broken.onnx")
     session = onnxruntime.InferenceSession(str(broken))
-    with pytest.raises(Exception, match="bad_one|Gather"):
+    with pytest.raises(Exception, match=r"bad_one|Gather"):
         session.run(["scores"], {"images": traffic.usual[:1]})
 
 
