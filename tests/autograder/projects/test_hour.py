@@ -13,7 +13,7 @@ from autograder.production.hour import Seen, _Actions
 from autograder.production.manifests import read_manifests, read_plan
 from autograder.production.script import BAD, HOUR, SHORT, Event
 from autograder.production.traffic import NEW_CLIENT_SHARE, Traffic
-from labkit.models import models_folder, prepare
+from labkit.models.store import models_folder, prepare
 from tests.autograder.projects.hours import reference_folder
 
 
