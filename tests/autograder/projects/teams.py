@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from autograder.answers import answers_of
@@ -37,6 +38,10 @@ def submission(name: str, level: str, target: Path) -> Path:
     lab = project(name)
     answers = {answer.name: answer for answer in answers_of(load_rubric(lab))}
     answers["blank"].lay(target)
+    ignore = shutil.ignore_patterns("answer.toml", "__pycache__")
     for each in TEAMS[name][level]:
-        answers[each].lay_over(target / lab.name)
+        # Its own files alone: what it lies upon would bury those of the answer before.
+        folder = answers[each].folder
+        assert folder is not None
+        shutil.copytree(folder, target / lab.name, dirs_exist_ok=True, ignore=ignore)
     return target / lab.name

@@ -20,6 +20,15 @@ def test_each_level_is_handed_in_whole(name, level, tmp_path):
     assert handed_out <= {path.relative_to(work) for path in work.rglob("*")}
 
 
+def test_each_level_has_the_faults_of_those_above(tmp_path):
+    planner, serve = (
+        {level: (submission(name, level, tmp_path / name / level) / file).read_text() for level in LEVELS}
+        for name, file in (("project2", "planner.py"), ("project1", "release.yaml"))
+    )
+    for files in (planner, serve):
+        assert files["good"] != files["weaker"] == files["wrong"]
+
+
 @pytest.fixture(scope="module")
 def hours(tmp_path_factory):
     """What the judge of project 1 found of each level, in an hour's short form."""
