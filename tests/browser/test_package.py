@@ -78,17 +78,22 @@ def test_from_the_package_to_the_first_passed_check(wheel, tmp_path, browser, sc
     subprocess.run([programs / "workbook", "start", folder], check=True, cwd=tmp_path, timeout=1800)
     clock.step("workbook start")
 
-    settings = tmp_path / ".jupyter" / "jupyter_lab_config.json"
+    first_check(programs, folder, tmp_path, browser, screenshot, clock)
+
+
+def first_check(programs, folder, home, browser, screenshot, clock):
+    """Opens the course as `workbook lab` does, and goes from START_HERE to the first check."""
+    settings = home / ".jupyter" / "jupyter_lab_config.json"
     settings.parent.mkdir()
     settings.write_text('{"LabApp": {"expose_app_in_browser": true}}')  # for the commands below
     jupyter = Process(
         [str(programs / "workbook"), "lab"],
         cwd=folder,
-        log=tmp_path / "lab.log",
-        environment={"HOME": str(tmp_path), "BROWSER": "true", "PATH": os.environ["PATH"]},
+        log=home / "lab.log",
+        environment={"HOME": str(home), "BROWSER": "true", "PATH": os.environ["PATH"]},
     )
     try:
-        address = opened_at(jupyter, tmp_path / "lab.log")
+        address = opened_at(jupyter, home / "lab.log")
         port, token = ADDRESS.search(address).groups()
         open_page(browser, address)
         clock.step("workbook lab, START_HERE open")
