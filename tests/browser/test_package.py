@@ -31,8 +31,9 @@ LAB = REAL.labs[0]
 PART = "pinned"
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/lab\S*\?token=(\w+)")
 CELL = """
-const notebook = window.jupyterapp.shell.currentWidget.content;
-const at = notebook.widgets.findIndex(cell => cell.model.sharedModel.source.includes(arguments[0]));
+const notebook = window.jupyterapp.shell.currentWidget?.content;
+const holds = cell => cell.model?.sharedModel?.source.includes(arguments[0]);
+const at = [...(notebook?.widgets ?? [])].findIndex(holds);
 if (at >= 0) { notebook.activeCellIndex = at; window.jupyterapp.commands.execute("notebook:run-cell"); }
 return at;
 """
