@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from attacks.fenced_engine import fenced_engine
+from attacks.fenced_engine import IMAGE, fenced_engine
 
 from labkit.engines import BuildFault, fenced, machine
 from labkit.engines.docker import DockerEngine
