@@ -63,7 +63,7 @@ def run_tests(test: str, folders: list[str]) -> None:
     while waiting or running:
         while waiting and len(running) < (os.cpu_count() or 1):
             folder = waiting.pop(0)
-            output = tempfile.TemporaryFile()  # noqa: SIM115 (closed when its test has ended)
+            output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed when its test has ended)
             child = os.fork()
             if child == 0:
                 os.dup2(output.fileno(), 1)

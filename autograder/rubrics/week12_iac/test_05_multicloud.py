@@ -38,11 +38,8 @@ INTERFACE = {
     "labels": "map(string)",
 }
 OUTPUTS = ("bucket_url", "cluster", "gpu_pool")
-ARGUMENTS = {
-    "name": "speech",
-    "gpu_nodes": {"min": 1, "max": 3},
-    "labels": {"team": "speech", "stage": "trial"},
-}
+LABELS = {"team": "speech", "stage": "trial"}
+ARGUMENTS = {"name": "speech", "gpu_nodes": {"min": 1, "max": 3}, "labels": LABELS}
 CALLED = """\
 provider "aws" {
   region = "us-east-1"
@@ -141,7 +138,6 @@ def test_aws(stack):
     require(len(groups) == 1, f"{len(groups)} node groups")
     group = groups[0]
     scaling = (group["scaling_config"] or [{}])[0]
-    labels = ARGUMENTS["labels"]
     tags = {each["Key"]: each["Value"] for each in _asked(storage.get_bucket_tagging, bucket, "TagSet", [])}
     access = _asked(storage.get_public_access_block, bucket, "PublicAccessBlockConfiguration", {})
     clusters = [eks.describe_cluster(name=each)["cluster"] for each in eks.list_clusters()["clusters"]]
@@ -149,12 +145,12 @@ def test_aws(stack):
     wanted = {
         "the bucket keeps versions": storage.get_bucket_versioning(Bucket=bucket).get("Status") == "Enabled",
         "nobody opens the bucket": sum(access.values()) == 4,
-        "the bucket carries the labels": labels.items() <= tags.items(),
+        "the bucket carries the labels": LABELS.items() <= tags.items(),
         "the cluster is called speech": [each["name"] for each in clusters] == ["speech"],
-        "the cluster carries the labels": all(labels.items() <= each["tags"].items() for each in clusters),
+        "the cluster carries the labels": all(LABELS.items() <= each["tags"].items() for each in clusters),
         "1 to 3 nodes": (scaling.get("min_size"), scaling.get("max_size")) == (1, 3),
         "nodes with a GPU": all(GPU_TYPES.match(each) for each in group["instance_types"] or [""]),
-        "nodes carry the labels": labels.items() <= (group["labels"] or {}).items(),
+        "nodes carry the labels": LABELS.items() <= (group["labels"] or {}).items(),
         "the outputs are those of the interface": outputs
         == {"bucket_url": "s3://speech-models", "cluster": "speech", "gpu_pool": "gpu"},
         "the second plan is empty": stack.second_plan.empty,
@@ -336,7 +332,6 @@ def test_programs(programs):
     total = "totalMaxNodeCount" in scaling
     ends = ("totalMinNodeCount", "totalMaxNodeCount") if total else ("minNodeCount", "maxNodeCount")
     location = str(pool.get("location") or cluster.get("location"))
-    labels = ARGUMENTS["labels"]
     wanted = {
         "the bucket is speech-models": bucket.get("name") == "speech-models",
         "it keeps versions": _mapping(bucket.get("versioning")).get("enabled") is True,
@@ -351,7 +346,7 @@ def test_programs(programs):
             str(config.get("machineType")), str(accelerator.get("type"))
         ),
         "labels on all three": all(
-            labels.items() <= _mapping(each).items()
+            LABELS.items() <= _mapping(each).items()
             for each in (bucket.get("labels"), cluster.get("resourceLabels"), config.get("labels"))
         ),
         "the outputs are those of the interface": found.outputs
