@@ -11,7 +11,7 @@ BATCH = 50
 
 
 def read_digits():
-    """A thousand handwritten digits of 8 x 8 pixels; a line is a label and 64 pixels from 0 to g, which is 16.
+    """A thousand handwritten digits of 8 x 8 pixels; a line is a label and 64 pixels from 0 to g (16).
 
     Returns:
         Images (1000, 64) from 0 to 1, and labels (1000,).

@@ -1,4 +1,4 @@
-"""Trains the network step by step, and says each step on a line of JSON. `save`, `load` and `stop` are yours."""
+"""Trains the network step by step, says each on a line of JSON. `save`, `load` and `stop` are yours."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Trains one network in several processes, each with its part of every batch. The three functions are yours."""
+"""Trains one network in several processes, each with its part of every batch. Three functions are yours."""
 
 import json
 import os
