@@ -42,7 +42,7 @@ _CUDA_PATH = (
     "/usr/local/nvidia/bin:/usr/local/cuda/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 )
 _NON_FREE = "/etc/apt/sources.list.d/non-free.list"
-_TORCH = "pip install --no-cache-dir --no-compile numpy==2.3.5 torch==2.13.0+cpu"
+_TORCH = "pip install --no-cache-dir numpy==2.3.5 torch==2.13.0+cpu"
 """PyPI's own torch brings CUDA's libraries along, ten times as large: only a build for the CPU will do."""
 
 
