@@ -37,7 +37,7 @@ def test_one_that_went_on_has_no_flaw(tries):
         ([[]], "ended at step 0 of 6"),
         ([steps(1, 3), [{"step": 4, "loss": 2.0}, *steps(5, 6), *DONE]], "step 4 has the loss 2.0"),
         ([[{"step": 1, "loss": "low"}, *steps(2, 6), *DONE]], "step 1 has the loss low"),
-        ([steps(1, 6) + [{"done": 6, "scores": [1.0, 1.0]}]], "another one"),
+        ([[*steps(1, 6), {"done": 6, "scores": [1.0, 1.0]}]], "another one"),
         ([steps(1, 6)], "another one"),
     ],
 )
