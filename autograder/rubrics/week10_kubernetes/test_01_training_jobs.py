@@ -328,7 +328,7 @@ FIRST_STEP_SECONDS = 60.0
 
 
 @after("test_resumes", "test_training_manifest")
-@needs("cluster", "torch_images")
+@needs("cluster", "torch_images", "quiet machine")
 @points(
     2,
     hints=[
@@ -434,7 +434,7 @@ def test_ranks_manifest(ranks_objects):
 
 
 @after("test_ranks", "test_ranks_manifest")
-@needs("cluster", "torch_images")
+@needs("cluster", "torch_images", "quiet machine")
 @points(
     1,
     hints=[
