@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -10,7 +11,7 @@ import pytest
 import yaml
 
 from autograder import resources
-from autograder.answers import REFERENCE, Answer, answers_of
+from autograder.answers import REFERENCE, answers_of
 from autograder.cohort import Member, lay_cohort
 from autograder.handouts import lay_tree
 from autograder.loading import load_rubric
@@ -28,25 +29,20 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 WEEK = "week10_kubernetes"
 LIVE = ("week10/autoscaling", "week10/releases", "week10/kubeflow")
 """The labs whose live checks are run; the others' files are judged."""
-WRONG = {
-    "week10/autoscaling": "wrong_other_port",
-    "week10/releases": "wrong_deletes_blue_first",
-    "week10/kubeflow": "wrong_v1_only",
-}
-RIGHT, MISTAKEN, HOSTILE = "right", "mistaken", "hostile"
+RIGHT, HOSTILE = "right", "hostile"
+WRONG = ("week10/kubeflow", "wrong_v1_only")
+"""An honest mistake among the hostile one's work, which shows when its server is asked."""
 
 
 def small_cohort(labs: list[Lab]) -> list[Member]:
-    """One who has all of it, one with a mistake a lab that shows when it runs, one who wants the machine."""
+    """One who has all of it, and one whose manifests ask for the machine."""
     known = {lab.id: {answer.name: answer for answer in answers_of(load_rubric(lab))} for lab in labs}
-
-    def chosen(names: dict[str, str]) -> dict[str, Answer]:
-        return {lab: answers[names.get(lab, REFERENCE)] for lab, answers in known.items()}
-
+    right = {lab: answers[REFERENCE] for lab, answers in known.items()}
+    lab, name = WRONG
+    mistaken = replace(known[lab][name], upon=right[lab].folder)
     return [
-        Member(RIGHT, "full marks", chosen({}), "well", solves=True),
-        Member(MISTAKEN, "a mistake in each lab", chosen(WRONG), "badly", solves=True),
-        Member(HOSTILE, "asks for the machine", chosen({}), solves=True, tamper=_reach_out),
+        Member(RIGHT, "full marks", right, "well", solves=True),
+        Member(HOSTILE, "asks for the machine", {**right, lab: mistaken}, solves=True, tamper=_reach_out),
     ]
 
 
@@ -121,7 +117,7 @@ def lost(found: dict[str, Outcome]) -> set[str]:
 def test_nothing_goes_wrong_on_our_side(graded: Summary) -> None:
     assert [error.message for error in graded.own_errors] == []
     assert {record.learner: record.status for record in graded.records} == dict.fromkeys(
-        (RIGHT, MISTAKEN, HOSTILE), "graded"
+        (RIGHT, HOSTILE), "graded"
     )
 
 
@@ -130,21 +126,10 @@ def test_who_is_right_loses_nothing(graded: Summary) -> None:
     assert {name: one.evidence for name, one in found.items() if one.points < one.maximum} == {}
 
 
-def test_a_mistake_costs_what_its_answer_says(graded: Summary, course: Course) -> None:
-    labs = {lab.id: lab for lab in course.labs}
-    expected = {
-        f"{lab.removeprefix('week10/')} {check}"
-        for lab, name in WRONG.items()
-        for answer in answers_of(load_rubric(labs[lab]))
-        if answer.name == name
-        for check in answer.loses
-    }
-    assert lost(outcomes(graded, MISTAKEN)) == expected
-
-
 def test_who_asks_for_the_machine_is_told_what_no_guest_has(graded: Summary) -> None:
     found = outcomes(graded, HOSTILE)
-    assert lost(found) == {"autoscaling metrics", "releases switch", "releases exposures"}
+    refused = {"autoscaling metrics", "releases switch", "releases exposures"}
+    assert lost(found) == refused | {"kubeflow v2"}
     assert "spec.template.spec.hostNetwork" in found["autoscaling metrics"].evidence
     for name in ("releases switch", "releases exposures"):
         assert "spec.template.spec.volumes[1].hostPath" in found[name].evidence
@@ -156,4 +141,4 @@ def test_scores_and_feedback_are_there(graded: Summary, course: Course) -> None:
     pages = Folders.of(course).feedback(HOSTILE, WEEK)
     assert "hostNetwork" in (pages / "03_autoscaling.html").read_text()
     rows = export(WEEK, course=course).read_text().splitlines()
-    assert len(rows) == 1 + 3 * len(course.labs)
+    assert len(rows) == 1 + 2 * len(course.labs)

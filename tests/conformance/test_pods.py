@@ -137,7 +137,7 @@ def test_the_hook_comes_before_sigterm(make, core, kubectl, namespace, status):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as following:
         core.delete_namespaced_pod("p", namespace)
         said, _ = following.communicate(timeout=40)
-    assert said.split() == ["up", "hook", "term"]
+    assert said.split()[:3] == ["up", "hook", "term"]  # an older kubelet then says that the log is gone
 
 
 # ---- how they begin ---------------------------------------------------------------------------------------
