@@ -336,7 +336,7 @@ def test_a_port_is_forwarded(make, status, kubectl, namespace):
 
 
 def test_a_service_shares_its_calls_among_ready_pods(cluster, core, apps, namespace, make, status, kubectl):
-    body = deployment(cluster.image, replicas=2)
+    body = deployment(cluster.image, name="served", replicas=2)
     serves = f"mkdir /tmp/www; hostname > /tmp/www/index.html; httpd -p 8080 -h /tmp/www; {STAYS}"
     probe = {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1}
     body["spec"]["template"]["spec"]["containers"][0].update(
@@ -344,14 +344,16 @@ def test_a_service_shares_its_calls_among_ready_pods(cluster, core, apps, namesp
     )
     apps.create_namespaced_deployment(namespace, body)
     ports = [{"port": 80, "targetPort": 8080}]
-    service = {"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": ports}}
+    service = {"metadata": {"name": "web"}, "spec": {"selector": {"app": "served"}, "ports": ports}}
     address = core.create_namespaced_service(namespace, service).spec.cluster_ip
-    eventually(lambda: apps.read_namespaced_deployment("web", namespace).status.ready_replicas == 2, 60)
+    eventually(lambda: apps.read_namespaced_deployment("served", namespace).status.ready_replicas == 2, 60)
     make(name="asks")
     eventually(lambda: status("asks")[0].phase == "Running")
     asks = f"for i in $(seq 40); do {get(f'{address} 80')} | tail -n 1; done"
     said = kubectl("exec", "asks", "--", "sh", "-c", asks).split()
-    pods = {one.metadata.name for one in core.list_namespaced_pod(namespace, label_selector="app=web").items}
+    pods = {
+        one.metadata.name for one in core.list_namespaced_pod(namespace, label_selector="app=served").items
+    }
     assert (len(said), set(said)) == (40, pods)
 
 
