@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ def in_containers(repetitions: int) -> Iterator[Row]:
     with _cluster(containers=True) as (cluster, _):
         if not cluster.capabilities.containers:
             raise Unavailable("Pods can't be containers here.", why=cluster.why_simulated)
-        with _busybox() as archive, docker.DockerClient(base_url=cluster.engine) as engine:
+        with _busybox() as archive, closing(docker.DockerClient(base_url=cluster.engine)) as engine:
             engine.images.load(archive.read_bytes())
         yield from _workloads(name, cluster.kubeconfig, repetitions)
         process = cluster.process

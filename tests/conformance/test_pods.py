@@ -349,8 +349,9 @@ def test_a_service_shares_its_calls_among_ready_pods(cluster, core, apps, namesp
     eventually(lambda: apps.read_namespaced_deployment("served", namespace).status.ready_replicas == 2, 60)
     make(name="asks")
     eventually(lambda: status("asks")[0].phase == "Running")
-    asks = f"for i in $(seq 40); do {get(f'{address} 80')} | tail -n 1; done"
-    said = kubectl("exec", "asks", "--", "sh", "-c", asks).split()
+    once = f"{get(f'{address} 80')} | tail -n 1"
+    eventually(lambda: kubectl("exec", "asks", "--", "sh", "-c", once))  # kube-proxy looks once a second
+    said = kubectl("exec", "asks", "--", "sh", "-c", f"for i in $(seq 40); do {once}; done").split()
     pods = {
         one.metadata.name for one in core.list_namespaced_pod(namespace, label_selector="app=served").items
     }
