@@ -29,7 +29,6 @@ from labkit.isolation.isolation import isolation_here
 from labkit.processes import die_with_parent, end
 from labkit.verdicts import Verdict
 
-
 _UNUSED_PLUGINS = (
     *("cacheprovider", "debugging", "doctest", "faulthandler", "junitxml", "legacypath", "logging"),
     *("pastebin", "recwarn", "setuponly", "setupplan", "stepwise", "subtests", "threadexception"),

@@ -104,7 +104,7 @@ def preload(modules: Iterable[str]) -> Callable[[dict[str, Any], int], None]:
 
     Args:
         modules: What the notebooks import, as far as that is known. `torch` is loaded only if it is among
-            them, since it takes longer than all else; a notebook that imports it nevertheless loads it itself.
+            them, since it takes longer than all else; a notebook that imports it nevertheless waits for it.
     """
     import numpy
 
