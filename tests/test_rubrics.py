@@ -14,20 +14,21 @@ COURSE = find_course()
 
 
 def answers():
-    """Every answer of every lab.
+    """Every answer of every lab; one whose checks measure time is judged alone, the others two at a time.
 
-    One whose checks measure time is judged alone, the others two at a time. Nightly are those that measure
-    time and are right in another way, and the references of labs whose notebook runs whole with the same
-    checks (`test_labs.py`).
+    Of those that measure time some are nightly: what is right in another way; what is wrong where the load
+    runs on a cluster, which takes a minute an answer; and the references of labs whose notebook runs whole
+    with the same checks (`test_labs.py`).
     """
     whole = {labs[0] for labs in COURSE.assignments.values()}
     for lab in COURSE.labs:
         rubric = load_rubric(lab)
         for answer in answers_of(rubric):
             checks = rubric.with_dependencies(list(answer.loses)) if answer.loses else rubric.checks
-            timed = any(spec.timed for spec in checks) and answer.name != BLANK
-            again = answer.name.startswith("right_") or (answer.name == "reference" and lab in whole)
-            marks = [pytest.mark.alone] * timed + [pytest.mark.nightly] * (timed and again)
+            timed = [spec for spec in checks if spec.timed] if answer.name != BLANK else []
+            on_cluster = any("cluster" in spec.needs for spec in timed)
+            again = lab in whole if answer.name == "reference" else on_cluster or not answer.loses
+            marks = [pytest.mark.alone] * bool(timed) + [pytest.mark.nightly] * bool(timed and again)
             yield pytest.param(lab, answer.name, id=f"{lab.id}-{answer.name}", marks=marks)
 
 

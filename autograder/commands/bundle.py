@@ -1,4 +1,4 @@
-"""`workbook bundle`: what a cohort of learners gets, as one zip."""
+"""`workbook bundle`: what a cohort of learners gets, as one zip and as one wheel."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from autograder.classroom.bundle import make_bundle
+from autograder.classroom.wheel import make_wheel
 from labkit.course import find_course
 
 
 def bundle(
-    to: Annotated[Path | None, typer.Option(help="The zip; build/bundle by default.")] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="The zip; build/bundle by default. The wheel goes beside it.")
+    ] = None,
     dirty: Annotated[
         bool, typer.Option("--dirty", help="Take files as they are, although some are not committed.")
     ] = False,
@@ -25,10 +28,14 @@ def bundle(
     """Write the learners' package: the workbook without answers, solutions and hidden checks."""
     course = find_course()
     made = make_bundle(course, to, dirty=dirty)
+    wheel = make_wheel(course, made)
     if as_json:
-        typer.echo(json.dumps(asdict(made), indent=1, default=str))
+        typer.echo(json.dumps(asdict(made) | {"wheel": wheel}, indent=1, default=str))
         return
-    shown = made.path.relative_to(course.root) if made.path.is_relative_to(course.root) else made.path
+    shown, wheel_shown = (
+        path.relative_to(course.root) if path.is_relative_to(course.root) else path
+        for path in (made.path, wheel)
+    )
     changed = f" and {len(made.changed)} files that are not committed" if made.changed else ""
     console = Console(highlight=False, soft_wrap=True)
     console.print(
@@ -37,3 +44,5 @@ def bundle(
     )
     console.print("It was searched by content: no answer, no solution and no hidden check is in it.")
     console.print("A learner unpacks it and runs `make lab` in the folder; its README says the rest.")
+    console.print(f"The same as a wheel: [bold]{escape(str(wheel_shown))}[/bold].")
+    console.print("A learner installs it with pip and runs `workbook start FOLDER`.")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from jupyter_core.paths import jupyter_runtime_dir
 from rich.console import Console
 from rich.markup import escape
 
@@ -16,6 +17,8 @@ from autograder.workspace import reset as reset_lab
 from labkit.course import Course, find_course
 from labkit.errors import WorkbookError
 
+# A socket's path has at most 103 letters (macOS; Linux: 107), and kernels' end with `/kernel-<UUID>-ipc-5`.
+_LONGEST_FOLDER = 103 - len("/kernel--ipc-5") - 36
 SETTINGS = Path(__file__).parents[1] / "jupyter"
 
 
@@ -37,6 +40,8 @@ def lab(
     command = jupyterlab(course, port)
     console.print("JupyterLab opens in your browser. Ctrl-C here ends it.")
     sys.stdout.flush()
+    # Started in the copy, so that the instructor's settings for nbgrader, which lie beside it, are not read.
+    os.chdir(course.learn)
     # JupyterLab takes over this terminal and its signals.
     os.execve(command[0], command, os.environ | jupyter_settings())  # noqa: S606
 
@@ -68,6 +73,9 @@ def jupyterlab(course: Course, port: int | None = None) -> list[str]:
         *(sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1"),
         f"--ServerApp.root_dir={course.learn}",
         f"--LabApp.default_url=/lab/tree/{page}",
+        *(["--allow-root"] if os.geteuid() == 0 else []),  # a container's only user; it listens on loopback
+        # In a home with so long a path no kernel would start.
+        *(["--KernelManager.transport=tcp"] if len(jupyter_runtime_dir()) > _LONGEST_FOLDER else []),
         *([] if port is None else [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]),
     ]
 
@@ -75,7 +83,8 @@ def jupyterlab(course: Course, port: int | None = None) -> list[str]:
 def jupyter_settings() -> dict[str, str]:
     """Variables by which JupyterLab finds our defaults; what a person has set for themselves goes first.
 
-    It asks no website for news or versions, and kernels talk through files of their owner, not through TCP.
+    It asks no website for news or versions, and kernels talk through files of their owner, not through TCP
+    (`jupyterlab` says where they can't).
     In its terminals, `workbook` is found: they are no login shells, which would set PATH anew.
     """
     theirs = os.environ.get("JUPYTER_CONFIG_PATH", "")

@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from labkit.errors import WorkFault
+from labkit.errors import WorkbookError, WorkFault
 
 PROGRAM = Path(sys.executable).with_name("kubectl")
 SECONDS = 90
+_GONE = ("The connection to the server", "Unable to connect to the server")
+"""What kubectl says when nobody answers: no manifest is to blame for that."""
 
 
 class Kubectl:
@@ -30,6 +32,7 @@ class Kubectl:
 
         Raises:
             WorkFault: It refused, or took longer than `SECONDS`.
+            WorkbookError: The cluster does not answer.
         """
         command = [str(PROGRAM), f"--kubeconfig={self.kubeconfig}", "-n", self.namespace, *arguments]
         said = " ".join(("kubectl", *arguments[:3]))
@@ -39,6 +42,12 @@ class Kubectl:
             )
         except subprocess.TimeoutExpired as error:
             raise WorkFault(f"{said} did not end within {SECONDS} s.") from error
+        if done.returncode and any(words in done.stderr for words in _GONE):
+            raise WorkbookError(
+                "The cluster does not answer.",
+                why=f"{said}: {' '.join(done.stderr.split())[:200]}",
+                next_step="`workbook up cluster` starts it; then run this again.",
+            )
         if done.returncode:
             raise WorkFault(f"{said}: {' '.join(done.stderr.split())[:400]}")
         return done.stdout.strip()

@@ -34,6 +34,12 @@ def test_it_comes_with_the_copy_and_opens_first(course):
     assert f"--LabApp.default_url=/lab/tree/{START_PAGE}.ipynb" in jupyterlab(course)
 
 
+def test_a_kernel_s_socket_fits_its_folder(course, monkeypatch):
+    for folder, tcp in (("/home/ada/.local/share/jupyter/runtime", False), (f"/home/{'a' * 60}", True)):
+        monkeypatch.setenv("JUPYTER_RUNTIME_DIR", folder)
+        assert ("--KernelManager.transport=tcp" in jupyterlab(course)) is tcp
+
+
 def test_a_learner_s_own_start_page_stays(course):
     make_copy(course)
     page = course.learn / f"{START_PAGE}.ipynb"

@@ -7,11 +7,10 @@ import json
 import httpx
 import nbformat
 import pytest
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from lab_page import body, command, focused, tables, wait_for
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
 from autograder.loading import load_rubric
 from autograder.workspace import make_copy
@@ -60,32 +59,9 @@ def lab(browser, jupyter):
     return browser
 
 
-def focused(browser):
-    """JupyterLab's commands are for what has the focus, and where the machine is slow, nothing has it yet."""
-    browser.find_element(By.CSS_SELECTOR, ".jp-Notebook .jp-Cell").click()
-    return "Idle" in body(browser)
-
-
 def verdicts(report):
     """What a kept report says of each check."""
     return {o["check"]: o["verdict"] for o in json.loads(report.read_text())["outcomes"]}
-
-
-def body(browser):
-    return browser.find_element(By.TAG_NAME, "body").text
-
-
-def command(browser, name, /, **arguments):
-    browser.execute_script("window.jupyterapp.commands.execute(arguments[0], arguments[1])", name, arguments)
-
-
-def tables(browser):
-    return [t.text for t in browser.find_elements(By.CSS_SELECTOR, ".jp-Notebook table[role=table]")]
-
-
-def wait_for(browser, condition, seconds=180):
-    passing = [NoSuchElementException, StaleElementReferenceException]
-    WebDriverWait(browser, seconds, ignored_exceptions=passing).until(condition)
 
 
 def show(browser, text):

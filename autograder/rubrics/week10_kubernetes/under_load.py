@@ -66,7 +66,7 @@ class LoadSeen:
         return max([0.0, *when])
 
 
-def under_load(client, rate, action, *, network=None, least=0.0):
+def under_load(client, rate, action, *, network=None, least=0.0, exactly=None):
     """Do it while requests come, evenly spaced.
 
     Args:
@@ -75,6 +75,7 @@ def under_load(client, rate, action, *, network=None, least=0.0):
         action: What is done.
         network: Where the load is sent from.
         least: Seconds that the load lasts at least.
+        exactly: Seconds that it lasts, whenever the action ends; by default until that has ended.
 
     Raises:
         WorkbookError: Whatever the action raised.
@@ -101,13 +102,13 @@ def under_load(client, rate, action, *, network=None, least=0.0):
             state["start"] = time.monotonic() - now.seconds
             started.set()
         over = state["ended"] is not None and time.monotonic() - state["ended"] > AFTER
-        if over and now.seconds >= least and not ended:
+        if exactly is None and over and now.seconds >= least and not ended:
             ended.append(True)
             raise KeyboardInterrupt  # as by hand: the load ends, and what was measured is kept
 
     thread = threading.Thread(target=act, daemon=True)
     thread.start()
-    schedule = Schedule.constant(rate, seconds=LONGEST, warmup=0)
+    schedule = Schedule.constant(rate, seconds=exactly or LONGEST, warmup=0)
     recording = run(schedule, client, progress=follow, network=network)
     started.set()
     thread.join()

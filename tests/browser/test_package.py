@@ -1,0 +1,129 @@
+"""From the learners' package to the first passed check, as a new learner goes: pip, a terminal, a browser.
+
+`pytest -m "" -s tests/browser/test_package.py` says how long each step took.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from lab_page import body, command, focused, tables, wait_for
+
+from autograder.classroom.bundle import make_bundle
+from autograder.classroom.wheel import make_wheel
+from autograder.loading import load_rubric
+from labkit.course import find_course
+from labkit.errors import WorkbookError
+from labkit.processes import Process
+
+pytestmark = [pytest.mark.browser, pytest.mark.nightly]
+
+REAL = find_course()
+LAB = REAL.labs[0]
+PART = "pinned"
+ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/lab\S*\?token=(\w+)")
+CELL = """
+const notebook = window.jupyterapp.shell.currentWidget.content;
+const at = notebook.widgets.findIndex(cell => cell.model.sharedModel.source.includes(arguments[0]));
+if (at >= 0) { notebook.activeCellIndex = at; window.jupyterapp.commands.execute("notebook:run-cell"); }
+return at;
+"""
+"""Runs the first cell of the open notebook that holds a text, and gives where it is."""
+
+
+class Clock:
+    """Says how long each step took, and how long it has been since the beginning."""
+
+    def __init__(self) -> None:
+        self.began = self.last = time.monotonic()
+
+    def step(self, what: str) -> None:
+        now = time.monotonic()
+        print(f"{what}: {now - self.last:.0f} s, {now - self.began:.0f} s since the beginning", flush=True)
+        self.last = now
+
+
+def open_page(browser, url):
+    browser.get(url)
+    wait_for(browser, lambda b: b.execute_script("return !!window.jupyterapp"))
+    wait_for(browser, lambda b: b.execute_script("return !!document.querySelector('.jp-Notebook .jp-Cell')"))
+    wait_for(browser, focused)
+
+
+@pytest.fixture
+def wheel(tmp_path):
+    try:
+        bundle = make_bundle(REAL, tmp_path / "package" / "course.zip", dirty=True)
+    except WorkbookError as error:
+        pytest.skip(str(error))
+    return make_wheel(REAL, bundle)
+
+
+def test_from_the_package_to_the_first_passed_check(wheel, tmp_path, browser, screenshot):
+    clock = Clock()
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    programs = tmp_path / "venv" / "bin"
+    subprocess.run([programs / "pip", "install", "--quiet", "--no-index", wheel], check=True)
+    clock.step("wheel installed")
+
+    folder = tmp_path / "my_course"
+    subprocess.run([programs / "workbook", "start", folder], check=True, cwd=tmp_path, timeout=1800)
+    clock.step("workbook start")
+
+    settings = tmp_path / ".jupyter" / "jupyter_lab_config.json"
+    settings.parent.mkdir()
+    settings.write_text('{"LabApp": {"expose_app_in_browser": true}}')  # for the commands below
+    jupyter = Process(
+        [str(programs / "workbook"), "lab"],
+        cwd=folder,
+        log=tmp_path / "lab.log",
+        environment={"HOME": str(tmp_path), "BROWSER": "true", "PATH": os.environ["PATH"]},
+    )
+    try:
+        address = opened_at(jupyter, tmp_path / "lab.log")
+        port, token = ADDRESS.search(address).groups()
+        open_page(browser, address)
+        clock.step("workbook lab, START_HERE open")
+
+        command(browser, "notebook:run-all-cells")
+        wait_for(browser, lambda b: "Next:" in body(b) and LAB.title in body(b))
+        screenshot("package-start")
+        clock.step("START_HERE run")
+
+        link = browser.find_element("partial link text", LAB.title)
+        browser.execute_script("arguments[0].click()", link)
+        wait_for(browser, lambda b: LAB.name in b.current_url or LAB.name in body(b))
+        wait_for(browser, lambda b: b.execute_script(CELL, "from autograder import check") >= 0)
+        text = (load_rubric(LAB).answers / "reference" / "Dockerfile").read_text()
+        saved = httpx.put(  # what JupyterLab's editor sends when the learner saves
+            f"http://127.0.0.1:{port}/api/contents/{LAB.assignment}/{LAB.name}/Dockerfile",
+            headers={"Authorization": f"token {token}"},
+            content=json.dumps({"type": "file", "format": "text", "content": text}),
+        )
+        assert saved.status_code == 200
+        assert browser.execute_script(CELL, f'check("{LAB.id}", "{PART}")') >= 0
+        wait_for(browser, lambda b: any("passed" in table for table in tables(b)))
+        clock.step("the first check passed")
+        screenshot("package-passed")
+    finally:
+        jupyter.stop()
+    kept = folder / "learn" / ".workbook" / "results" / f"{LAB.id.replace('/', '-')}.report.json"
+    assert {o["check"]: o["verdict"] for o in json.loads(kept.read_text())["outcomes"]} == {PART: "passed"}
+
+
+def opened_at(jupyter: Process, log: Path) -> str:
+    """The address that JupyterLab says, once it has started."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and jupyter.exit_code is None:
+        if found := ADDRESS.search(log.read_text() if log.is_file() else ""):
+            return found[0]
+        time.sleep(0.2)
+    pytest.fail("JupyterLab did not start:\n" + "\n".join(jupyter.last_lines(20)))
