@@ -31,8 +31,9 @@ LAB = REAL.labs[0]
 PART = "pinned"
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/lab\S*\?token=(\w+)")
 CELL = """
-const notebook = window.jupyterapp.shell.currentWidget.content;
-const at = notebook.widgets.findIndex(cell => cell.model.sharedModel.source.includes(arguments[0]));
+const notebook = window.jupyterapp.shell.currentWidget?.content;
+const holds = cell => cell.model?.sharedModel?.source.includes(arguments[0]);
+const at = [...(notebook?.widgets ?? [])].findIndex(holds);
 if (at >= 0) { notebook.activeCellIndex = at; window.jupyterapp.commands.execute("notebook:run-cell"); }
 return at;
 """
@@ -78,17 +79,22 @@ def test_from_the_package_to_the_first_passed_check(wheel, tmp_path, browser, sc
     subprocess.run([programs / "workbook", "start", folder], check=True, cwd=tmp_path, timeout=1800)
     clock.step("workbook start")
 
-    settings = tmp_path / ".jupyter" / "jupyter_lab_config.json"
+    first_check(programs, folder, tmp_path, browser, screenshot, clock)
+
+
+def first_check(programs, folder, home, browser, screenshot, clock):
+    """Opens the course as `workbook lab` does, and goes from START_HERE to the first check."""
+    settings = home / ".jupyter" / "jupyter_lab_config.json"
     settings.parent.mkdir()
     settings.write_text('{"LabApp": {"expose_app_in_browser": true}}')  # for the commands below
     jupyter = Process(
         [str(programs / "workbook"), "lab"],
         cwd=folder,
-        log=tmp_path / "lab.log",
-        environment={"HOME": str(tmp_path), "BROWSER": "true", "PATH": os.environ["PATH"]},
+        log=home / "lab.log",
+        environment={"HOME": str(home), "BROWSER": "true", "PATH": os.environ["PATH"]},
     )
     try:
-        address = opened_at(jupyter, tmp_path / "lab.log")
+        address = opened_at(jupyter, home / "lab.log")
         port, token = ADDRESS.search(address).groups()
         open_page(browser, address)
         clock.step("workbook lab, START_HERE open")
