@@ -245,7 +245,7 @@ def test_resumes(train, truth):
         len(cases) - len(wrong),
         len(cases),
         f"{len(cases) - len(wrong)} of {len(cases)} ways",
-        cause=wrong and wrong[0],
+        cause="; ".join(wrong)[:400],
     )
 
 
