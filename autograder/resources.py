@@ -33,7 +33,12 @@ def _images_of(resource: str) -> tuple[str, ...]:
     """The bases that come with what concerns images."""
     from labkit.engines import bases
 
-    return {"python_images": bases.PYTHON_IMAGES, "cuda_images": bases.CUDA_IMAGES}.get(resource, ())
+    known = {
+        "python_images": bases.PYTHON_IMAGES,
+        "cuda_images": bases.CUDA_IMAGES,
+        "torch_images": bases.TORCH_IMAGES,
+    }
+    return known.get(resource, ())
 
 
 def _provide(resource: str) -> None:
@@ -113,6 +118,7 @@ _RESOURCES: dict[str, Callable[[], None]] = {
     "engine": _engine,
     "python_images": lambda: _provide("python_images"),
     "cuda_images": lambda: _provide("cuda_images"),
+    "torch_images": lambda: _provide("torch_images"),
     "cluster": _cluster,
     "monitoring": _monitoring,
     "kubeflow": _kubeflow,
@@ -127,7 +133,7 @@ _RESOURCES: dict[str, Callable[[], None]] = {
     "scripts": _always,
     QUIET_MACHINE: _always,
 }
-_ENGINES = ("engine", "python_images", "cuda_images", "cluster")
+_ENGINES = ("engine", "python_images", "cuda_images", "torch_images", "cluster")
 """Those that run what was handed in: where that is not our own, behind what keeps it apart."""
 _SERVICES = (*_ENGINES, "kubeflow", "registry", "scanners", "cloud", "pulumi", "object_store", "monitoring")
 """Those that are started, made or installed if they are not there, and stay when the check has ended."""
