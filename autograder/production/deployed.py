@@ -187,15 +187,21 @@ class Deployed:
 
     # ---- what is done to it -------------------------------------------------------------------------------
 
-    def delete_pod(self) -> str:
-        """Delete one live pod gracefully; gives its name."""
-        name = str(self.pods(self.live)[0]["metadata"]["name"])
+    def delete_pod(self) -> str | None:
+        """Delete one live pod gracefully; gives its name, or None if none is ready."""
+        ready = self.pods(self.live)
+        if not ready:
+            return None
+        name = str(ready[0]["metadata"]["name"])
         self.kubectl("delete", "pod", name, "--wait=false")
         return name
 
-    def kill_pod(self) -> str:
-        """Kill the processes of one live pod at once, as a machine's failure does; gives its name."""
-        pod = self.pods(self.live)[0]["metadata"]
+    def kill_pod(self) -> str | None:
+        """Kill one live pod's processes at once, as a machine's failure does; its name, or None likewise."""
+        ready = self.pods(self.live)
+        if not ready:
+            return None
+        pod = ready[0]["metadata"]
         client = docker.DockerClient(base_url=self._cluster.engine)
         try:
             for each in client.containers.list():

@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 
 from autograder.production.bad_model import breaks_always, breaks_on_bright
+from autograder.production.deployed import Deployed
 from autograder.production.hour import Seen, _Actions
 from autograder.production.manifests import read_manifests, read_plan
 from autograder.production.script import BAD, HOUR, SHORT, Event
@@ -55,6 +56,18 @@ def test_what_an_event_does(actions, event, done, noted):
     assert actions._deployed.done == done
     assert [each.what for each in actions._seen.happened] == noted
     assert time.monotonic() - began < 1, "whoever is in a hurry waits for nothing, and labels are back"
+
+
+def test_an_hour_goes_on_where_no_pod_is_ready(actions, monkeypatch):
+    deployed = Deployed.__new__(Deployed)
+    deployed.live = "blue"
+    monkeypatch.setattr(deployed, "pods", lambda colour: [], raising=False)
+    actions._deployed = deployed
+    actions.do(Event.KILLS)
+    assert [each.what for each in actions._seen.happened][1::2] == [
+        "none was ready to be deleted",
+        "none was ready to be killed",
+    ]
 
 
 @pytest.mark.parametrize("script", [HOUR, SHORT])
