@@ -7,7 +7,7 @@ module "platform" {
   source    = "../../modules/aws"
   name      = "vision"
   region    = "us-east-1"
-  gpu_nodes = { min = 0, max = 4 }
+  gpu_nodes = { min = 1, max = 4 }
   labels    = { team = "vision" }
 }
 

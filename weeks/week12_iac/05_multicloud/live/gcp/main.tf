@@ -8,7 +8,7 @@ module "platform" {
   source    = "../../modules/gcp"
   name      = "vision"
   region    = "us-central1"
-  gpu_nodes = { min = 0, max = 4 }
+  gpu_nodes = { min = 1, max = 4 }
   labels    = { team = "vision" }
 }
 
