@@ -271,7 +271,7 @@ def test_overloaded(trials):
     ready = watched(pod, seconds=40, until=lambda s: s.ready, say="waiting for a replica")
     require(ready.ready, "ready" if ready.ready else "never ready")
     client = HttpClient(trials.address("overloaded"), [PREDICT])
-    load = Schedule.constant(120, seconds=12, warmup=0)
+    load = Schedule.constant(240, seconds=12, warmup=0)
     with pod.watch() as seen:
         progress("three times as many requests as it can answer", 12)
         run(load, client, network=trials.space.network)

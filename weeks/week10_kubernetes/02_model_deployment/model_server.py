@@ -21,7 +21,7 @@ VERSION = os.environ.get("VERSION", "v1")
 LOAD_SECONDS = float(os.environ.get("LOAD_SECONDS", "1.5"))
 WORK_SECONDS = float(os.environ.get("WORK_SECONDS", {"v1": "0.2", "v2": "0.02"}[VERSION]))
 WEIGHTS = {"v1": (-1.2, 0.8, 0.3), "v2": (-0.9, 1.1, 0.2)}[VERSION]
-SLOTS, ROOM = 16, 60  # worked on at a time, and waiting
+SLOTS, ROOM = 32, 60  # worked on at a time, and waiting
 
 slots = asyncio.Semaphore(SLOTS)
 busy = 0
