@@ -29,6 +29,13 @@ from labkit.isolation.isolation import isolation_here
 from labkit.processes import die_with_parent, end
 from labkit.verdicts import Verdict
 
+_UNUSED_PLUGINS = (
+    *("cacheprovider", "debugging", "doctest", "faulthandler", "junitxml", "legacypath", "logging"),
+    *("pastebin", "recwarn", "setuponly", "setupplan", "stepwise", "subtests", "threadexception"),
+    *("unittest", "unraisableexception", "warnings"),
+)
+"""What pytest brings and no check uses: half of what starting it takes."""
+
 
 @dataclass(frozen=True)
 class Started:
@@ -124,8 +131,10 @@ def _arguments(
     rubric: Rubric, work: Path, specs: list[CheckSpec], logs: Path, *, grading: bool, fenced: bool
 ) -> list[str]:
     root = rubric.path.parent.parent
+    unused = (part for name in _UNUSED_PLUGINS for part in ("-p", f"no:{name}"))
     return [
-        *(str(rubric.path), "-p", "autograder.plugin", "-c", os.devnull, "-p", "no:cacheprovider", "-q"),
+        *(str(rubric.path), "-p", "autograder.plugin", "-c", os.devnull, "-q"),
+        *unused,
         *(f"--rootdir={root}", f"--confcutdir={root}"),
         *(f"--work={work}", f"--logs={logs}", f"--only={','.join(spec.name for spec in specs)}"),
         *(["--grading"] if grading else []),

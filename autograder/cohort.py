@@ -91,11 +91,18 @@ def make_cohort(labs: list[Lab]) -> list[Member]:
     return members
 
 
-def lay_cohort(assignment: str, *, course: Course | None = None, due: datetime = DUE) -> list[Member]:
+def lay_cohort(
+    assignment: str,
+    make: Callable[[list[Lab]], list[Member]] = make_cohort,
+    *,
+    course: Course | None = None,
+    due: datetime = DUE,
+) -> list[Member]:
     """Lay the cohort's submissions where nbgrader collects them to, in place of earlier ones of theirs.
 
     Args:
         assignment: nbgrader's assignment; it has to be released.
+        make: Gives the learners of these labs; the twelve of `make_cohort` by default.
         course: The course around the current folder by default.
         due: When it is due; the gradebook is told.
 
@@ -106,7 +113,7 @@ def lay_cohort(assignment: str, *, course: Course | None = None, due: datetime =
     folders = Folders.of(course)
     released = read_release(course, assignment)
     labs = [lab for lab, _ in released.values()]
-    members = make_cohort(labs)
+    members = make(labs)
     with open_gradebook(folders.gradebook_url) as gradebook:
         gradebook.update_or_create_assignment(assignment, duedate=due.astimezone(UTC).replace(tzinfo=None))
         for member in members:

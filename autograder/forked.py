@@ -19,7 +19,8 @@ from _pytest.config import default_plugins
 
 from labkit.processes import die_with_parent
 
-_ALWAYS = ("pytest", "autograder.plugin", "autograder.fixtures", "autograder.rubric", "asyncio", "httpx")
+_OURS = ("autograder.fixtures", "autograder.plugin")
+_ALWAYS = ("pytest", *_OURS, "autograder.rubric", "asyncio", "httpx")
 
 
 class Forked:
@@ -41,7 +42,9 @@ class Forked:
                 _become_child(parent, events, log)
                 import pytest
 
-                code = int(pytest.main(arguments))
+                # Handed over as they are; by their names, pytest would look through all that is installed.
+                loaded = [importlib.import_module(name) for name in _OURS]
+                code = int(pytest.main(arguments, plugins=loaded))
             finally:
                 sys.stdout.flush()
                 sys.stderr.flush()

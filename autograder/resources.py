@@ -33,7 +33,12 @@ def _images_of(resource: str) -> tuple[str, ...]:
     """The bases that come with what concerns images."""
     from labkit.engines import bases
 
-    return {"python_images": bases.PYTHON_IMAGES, "cuda_images": bases.CUDA_IMAGES}.get(resource, ())
+    known = {
+        "python_images": bases.PYTHON_IMAGES,
+        "cuda_images": bases.CUDA_IMAGES,
+        "torch_images": bases.TORCH_IMAGES,
+    }
+    return known.get(resource, ())
 
 
 def _provide(resource: str) -> None:
@@ -82,6 +87,25 @@ def _cloud() -> None:
     mirror()
 
 
+def _google_provider() -> None:
+    from labkit.terraform.program import mirror
+
+    folder = mirror()
+    if folder is None or not any((folder / "registry.terraform.io/hashicorp/google").glob("*")):
+        place = f" {folder}" if folder else " the folder of providers"
+        raise Unavailable(
+            "Google's provider for Terraform is not on this machine.",
+            why="It comes from Terraform's registry alone.",
+            next_step=f"With a network, in live/gcp: terraform providers mirror{place}",
+        )
+
+
+def _pulumi() -> None:
+    from labkit.environments import ensure
+
+    ensure("pulumi")
+
+
 def _object_store() -> None:
     from labkit.environments import ensure
     from labkit.storage.seaweed import find_program
@@ -94,21 +118,24 @@ _RESOURCES: dict[str, Callable[[], None]] = {
     "engine": _engine,
     "python_images": lambda: _provide("python_images"),
     "cuda_images": lambda: _provide("cuda_images"),
+    "torch_images": lambda: _provide("torch_images"),
     "cluster": _cluster,
     "monitoring": _monitoring,
     "kubeflow": _kubeflow,
     "scanners": _scanners,
     "registry": _registry,
     "cloud": _cloud,
+    "google_provider": _google_provider,
+    "pulumi": _pulumi,
     "object_store": _object_store,
     "gpu": _gpu,
     "server": _always,
     "scripts": _always,
     QUIET_MACHINE: _always,
 }
-_ENGINES = ("engine", "python_images", "cuda_images", "cluster")
+_ENGINES = ("engine", "python_images", "cuda_images", "torch_images", "cluster")
 """Those that run what was handed in: where that is not our own, behind what keeps it apart."""
-_SERVICES = (*_ENGINES, "kubeflow", "registry", "scanners", "cloud", "object_store", "monitoring")
+_SERVICES = (*_ENGINES, "kubeflow", "registry", "scanners", "cloud", "pulumi", "object_store", "monitoring")
 """Those that are started, made or installed if they are not there, and stay when the check has ended."""
 
 

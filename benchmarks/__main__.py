@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from autograder.nbgrading.job import ISOLATED_RUNNER
 from benchmarks.bounds import wrong_of_ten_thousand
-from benchmarks.clusters import clusters
+from benchmarks.clusters import embedded, pods
 from benchmarks.grading import against_nbgrader, growing, on_dask
 from benchmarks.infrastructure import whole_stack
 from benchmarks.lab_verdicts import verdicts
@@ -45,7 +45,8 @@ def main() -> None:
         "dask": lambda: on_dask(asked.repetitions, asked.runner),
         "infrastructure": lambda: whole_stack(asked.repetitions),
         "week": lambda: real_week(asked.week, asked.learners, asked.live),
-        "clusters": lambda: clusters(asked.repetitions),
+        "clusters": lambda: embedded(asked.repetitions),
+        "pods": lambda: pods(asked.repetitions),
     }
     unknown = set(asked.parts) - set(parts)
     if unknown:

@@ -8,10 +8,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import docker
 import kubernetes.client
 import kubernetes.config
 import psutil
@@ -22,6 +23,7 @@ from labkit.clusters.debian.build import Builder
 from labkit.clusters.debian.cluster import DebianCluster
 from labkit.clusters.embedded.agents import simulated
 from labkit.clusters.embedded.cluster import EmbeddedCluster
+from labkit.errors import Unavailable
 
 PODS = 1000
 REST_SECONDS = 20.0
@@ -29,15 +31,15 @@ IMAGE = "localhost/bench:1"
 _MEGABYTE = 1 << 20
 
 
-def clusters(repetitions: int) -> Iterator[Row]:
-    """All figures; the whole Kubernetes is measured where it was built."""
-    yield from embedded(repetitions)
+def pods(repetitions: int) -> Iterator[Row]:
+    """With pods that run: the embedded cluster, then the whole Kubernetes where it was built."""
+    yield from in_containers(repetitions)
     if Builder().done():
-        yield from reference()
+        yield from reference(repetitions)
 
 
 def embedded(repetitions: int) -> Iterable[Row]:
-    """The embedded cluster: from nothing to a ready node, at rest, and with many simulated pods."""
+    """With pods that are simulated: from nothing to a ready node, at rest, and many pods."""
     ups, memory, idle, rates = [], [], [], []
     for _ in range(repetitions):
         with _cluster() as (cluster, seconds):
@@ -56,8 +58,31 @@ def embedded(repetitions: int) -> Iterable[Row]:
     yield Row("embedded: four at once, up to Ready nodes", [_side_by_side() for _ in range(repetitions)], "s")
 
 
-def reference() -> Iterator[Row]:
-    """The whole Kubernetes: the same, and small workloads in real containers."""
+def in_containers(repetitions: int) -> Iterator[Row]:
+    """The embedded cluster whose pods are containers of this machine's engine, which is running already.
+
+    Raises:
+        Unavailable: There is no engine here for pods.
+    """
+    name = "embedded, containers"
+    ups = []
+    for _ in range(repetitions):
+        with _cluster(containers=True) as (_, seconds):
+            ups.append(seconds)
+    yield Row(f"{name}: up to a Ready node", ups, "s", "2 s")
+    with _cluster(containers=True) as (cluster, _):
+        if not cluster.capabilities.containers:
+            raise Unavailable("Pods can't be containers here.", why=cluster.why_simulated)
+        with _busybox() as archive, closing(docker.DockerClient(base_url=cluster.engine)) as engine:
+            engine.images.load(archive.read_bytes())
+        yield from _workloads(name, cluster.kubeconfig, repetitions)
+        process = cluster.process
+        assert process is not None
+        yield Row(f"{name}: memory afterwards", [process.memory_info().rss / _MEGABYTE], "MB", "150 MB")
+
+
+def reference(repetitions: int) -> Iterator[Row]:
+    """The whole Kubernetes: the same, and the same small workloads."""
     cluster = DebianCluster(lambda line: None)
     cluster.down(purge=True)
     began = time.monotonic()
@@ -74,22 +99,37 @@ def reference() -> Iterator[Row]:
             [sum(process.memory_info().rss for process in ours) / _MEGABYTE],
             "MB",
         )
-        archive = Path(tempfile.mkdtemp()) / "image.tar"
-        images.pack_busybox(archive, IMAGE)
-        node.import_image(cluster.layout, archive)
-        shutil.rmtree(archive.parent)
-        client = kubernetes.config.new_client_from_config(str(cluster.kubeconfig))
-        for name, measure in (("small Job, created to Complete", _job), ("bare pod to Ready", _pod)):
-            yield Row(f"Kubernetes 1.20.2: {name}", [measure(client, i) for i in range(5)], "s")
+        with _busybox() as archive:
+            node.import_image(cluster.layout, archive)
+        yield from _workloads("Kubernetes 1.20.2", cluster.kubeconfig, repetitions)
     finally:
         cluster.down()
 
 
 @contextmanager
-def _cluster() -> Iterator[tuple[EmbeddedCluster, float]]:
+def _busybox() -> Iterator[Path]:
+    """The archive of an image with a shell."""
+    with tempfile.TemporaryDirectory(prefix="bench-image-") as folder:
+        images.pack_busybox(Path(folder) / "image.tar", IMAGE)
+        yield Path(folder) / "image.tar"
+
+
+def _workloads(name: str, kubeconfig: Path, repetitions: int) -> Iterator[Row]:
+    """Small workloads in containers, one after another; what was made is left to the cluster's end."""
+    client = kubernetes.config.new_client_from_config(str(kubeconfig))
+    for what, measure, target in (
+        ("small Job, created to Complete", _job, "1.85 s"),
+        ("bare pod to Ready", _pod, "0.72 s"),
+        ("three replicas with probes, created to rolled out", _rollout, "3.7 s"),
+    ):
+        yield Row(f"{name}: {what}", [measure(client, i) for i in range(repetitions)], "s", target)
+
+
+@contextmanager
+def _cluster(*, containers: bool = False) -> Iterator[tuple[EmbeddedCluster, float]]:
     """A fresh embedded cluster, and the seconds until its node was Ready."""
     folder = Path(tempfile.mkdtemp(prefix="bench-cluster-"))
-    cluster = EmbeddedCluster(folder / "cluster", containers=False)
+    cluster = EmbeddedCluster(folder / "cluster", containers=containers)
     try:
         began = time.monotonic()
         cluster.up()
@@ -157,6 +197,33 @@ def _pod(client: Any, number: int) -> float:
 
     _until(ready)
     return time.monotonic() - began
+
+
+def _rollout(client: Any, number: int) -> float:
+    apps = kubernetes.client.AppsV1Api(client)
+    labels = {"app": f"served-{number}"}
+    serves = "mkdir /tmp/www; touch /tmp/www/ready; exec httpd -f -p 8080 -h /tmp/www"
+    probe = {"httpGet": {"path": "/ready", "port": 8080}, "periodSeconds": 1}
+    container = {"name": "c", "image": IMAGE, "command": ["sh", "-c", serves], "readinessProbe": probe}
+    spec = {"containers": [{**container, "livenessProbe": probe}], "terminationGracePeriodSeconds": 0}
+    body = {
+        "metadata": {"name": labels["app"]},
+        "spec": {
+            "replicas": 3,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": spec},
+        },
+    }
+    began = time.monotonic()
+    apps.create_namespaced_deployment("default", body)
+
+    def done() -> bool:
+        return apps.read_namespaced_deployment(labels["app"], "default").status.ready_replicas == 3
+
+    _until(done)
+    seconds = time.monotonic() - began
+    apps.delete_namespaced_deployment(labels["app"], "default")
+    return seconds
 
 
 def _is_ready(core: Any) -> bool:

@@ -155,15 +155,15 @@ def _mirror(say: Say) -> object:
 
 
 def _images() -> list[Supply]:
-    cuda, python = bases.CUDA_IMAGES, bases.PYTHON_IMAGES
+    labs = {
+        bases.PYTHON_IMAGES: ("week09", "week10", "project1"),
+        bases.CUDA_IMAGES: ("week09",),
+        bases.TORCH_IMAGES: ("week10",),
+    }
     return [
-        Supply(
-            name,
-            ("week09", "week10", "project1") if name in python else ("week09",),
-            partial(_image_bytes, name),
-            partial(_image, name),
-        )
-        for name in (*python, *cuda)
+        Supply(name, needed_by, partial(_image_bytes, name), partial(_image, name))
+        for names, needed_by in labs.items()
+        for name in names
     ]
 
 

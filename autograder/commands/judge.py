@@ -85,7 +85,8 @@ def _day(console: Console, lab: Lab, work: Path, folder: Path, say: Say, short: 
     for name, each in day.found.items():
         table.add_row(each.verdict.words, name, each.summary)
     console.print(table)
-    console.print(str(folder / PAGE))
+    well, tried = day.score
+    console.print(f"{well} of {tried} parts went well · {folder / PAGE}")
     raise typer.Exit(day.verdict.exit_code)
 
 

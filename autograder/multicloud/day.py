@@ -50,6 +50,12 @@ class Day:
         """The most urgent of all."""
         return Verdict.worst([each.verdict for each in self.found.values()])
 
+    @property
+    def score(self) -> tuple[int, int]:
+        """How many parts went well, and of how many that could be tried."""
+        tried = [each for each in self.found.values() if each.verdict is not Verdict.NOT_MEASURED]
+        return sum(each.verdict is Verdict.PASSED for each in tried), len(tried)
+
 
 def live_through(work: Path, logs: Path, *, say: Say, short: bool = False) -> Day:
     """Take a learner's platform through the day.

@@ -25,12 +25,14 @@ def page_of(day: Day) -> str:
         for name, each in day.found.items()
     )
     events = "".join(f"<li>{seconds:.1f} s: {html.escape(text)}</li>" for seconds, text in day.events)
+    well, tried = day.score
     words = html.escape(training_text(day.run.legs)) if day.run and day.run.legs else ""
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>A platform\'s bad day</title>'
         "<style>body{font:16px sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
         "td{padding:.3rem 1rem .3rem 0;vertical-align:top}img{max-width:100%}</style>"
-        f"<h1>A platform's bad day</h1><table>{rows}</table>"
+        f"<h1>A platform's bad day</h1><p><strong>{well} of {tried} parts went well.</strong></p>"
+        f"<table>{rows}</table>"
         f'<img alt="The timeline, below as text" src="data:image/png;base64,{_picture(day)}">'
         f"<pre>{words}</pre><h2>What happened</h2><ol>{events}</ol></html>"
     )

@@ -16,7 +16,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 _FLUSH_BYTES = 8192
@@ -99,20 +99,20 @@ class _Stream(io.TextIOBase):
         return len(text)
 
 
-def preload() -> Callable[[dict[str, Any], int], None]:
-    """Load what notebooks use, and warm up what is slow at first; gives the work."""
-    import numpy
-    import torch
-    import torch._dynamo  # optimizers load it, which takes seconds
-    import torch.optim
+def preload(modules: Iterable[str]) -> Callable[[dict[str, Any], int], None]:
+    """Load what notebooks use, and warm up what is slow at first; gives the work.
 
-    torch.set_num_threads(1)
-    parameter = torch.zeros(1, requires_grad=True)
-    optimizer = torch.optim.Adam([parameter])
-    (parameter * 2).sum().backward()
-    optimizer.step()
+    Args:
+        modules: What the notebooks import, as far as that is known. `torch` is loaded only if it is among
+            them, since it takes longer than all else; a notebook that imports it nevertheless waits for it.
+    """
+    import numpy
+
+    with_torch = "torch" in modules
+    if with_torch:
+        _warm_torch()
     shell = _make_shell()
-    for source in ("1 / 0", "import torch\ntorch.zeros(2)", "%pwd", "print(1)\n1"):
+    for source in ("1 / 0", "import torch\ntorch.zeros(2)" if with_torch else "1", "%pwd", "print(1)\n1"):
         shell.answers = None
         shell.run_cell(source, store_history=False)
     shell.reset(new_session=True)
@@ -125,10 +125,11 @@ def preload() -> Callable[[dict[str, Any], int], None]:
                 first, unseen).
             handle: Where the answers go.
         """
-        # All three begin anywhere in a fresh process; here they would all begin where this one stood.
+        # These begin anywhere in a fresh process; here they would all begin where this one stood.
         random.seed()
         numpy.random.seed()
-        torch.seed()
+        if with_torch:
+            sys.modules["torch"].seed()
         sys.path[:] = ["", *task["paths"], *(place for place in sys.path if place not in task["paths"])]
         sys.argv[:] = ["ipykernel_launcher.py", "-f", "kernel.json"]
         builtins.input = getpass.getpass = _nobody_to_ask
@@ -139,6 +140,18 @@ def preload() -> Callable[[dict[str, Any], int], None]:
         asyncio.run(_run(shell, task["cells"], answers))
 
     return work
+
+
+def _warm_torch() -> None:
+    import torch
+    import torch._dynamo  # optimizers load it, which takes seconds
+    import torch.optim
+
+    torch.set_num_threads(1)
+    parameter = torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.Adam([parameter])
+    (parameter * 2).sum().backward()
+    optimizer.step()
 
 
 def _nobody_to_ask(*_: Any, **__: Any) -> NoReturn:

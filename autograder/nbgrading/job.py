@@ -93,7 +93,11 @@ class Job:
     @cached_property
     def runner(self) -> NotebookRunner:
         """Runs the notebooks; made when the first is to be run."""
-        return self.settings.make_runner()
+        runner = self.settings.make_runner()
+        expect = getattr(runner, "expect", None)
+        if expect is not None:
+            expect(notebook for _, notebook in self.released.values())
+        return runner
 
     def close(self) -> None:
         """End what the runner keeps running, if it does."""

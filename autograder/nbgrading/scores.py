@@ -12,11 +12,23 @@ from typing import Any
 import nbgrader
 from alembic.script import ScriptDirectory
 from nbformat import NotebookNode
-from nbgrader.api import Grade, Gradebook, MissingEntry, SubmittedNotebook
+from nbgrader.api import (
+    Assignment,
+    BaseCell,
+    Comment,
+    Grade,
+    Gradebook,
+    GradeCell,
+    MissingEntry,
+    SubmittedAssignment,
+    SubmittedNotebook,
+    TaskCell,
+)
 from nbgrader.preprocessors import AssignLatePenalties
 from nbgrader.utils import compute_checksum
 from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
+from sqlalchemy.orm import selectinload, with_polymorphic
 
 from autograder.nbgrading.pages import outcomes_of
 from autograder.nbgrading.records import LabRecord, Problem, Status, SubmissionRecord
@@ -139,9 +151,13 @@ def write_scores(
         notebooks: Each lab and its notebook as it stands in `autograded`, by the notebook's name.
         config: nbgrader's configuration, for what it takes off for lateness.
     """
-    gradebook.update_or_create_student(record.learner)
-    with gradebook.db.no_autoflush:  # nbgrader reads while it builds the submission
-        submission = gradebook.update_or_create_submission(record.assignment, record.learner)
+    submission = _whole_submission(gradebook, record)
+    if submission is None:
+        gradebook.update_or_create_student(record.learner)
+        with gradebook.db.no_autoflush:  # nbgrader reads while it builds the submission
+            gradebook.add_submission(record.assignment, record.learner)
+        submission = _whole_submission(gradebook, record)
+    assert submission is not None
     try:
         submission.timestamp = record.submitted.replace(tzinfo=None) if record.submitted else None
         for submitted in submission.notebooks:
@@ -155,6 +171,28 @@ def write_scores(
     except BaseException:
         gradebook.db.rollback()
         raise
+
+
+def _whole_submission(gradebook: Gradebook, record: SubmissionRecord) -> SubmittedAssignment | None:
+    """The submission with all that scores are written into, read at once; None if there is none yet.
+
+    Read piece by piece as it is needed, it takes two dozen queries: most of what recording takes.
+    """
+    of_notebook = selectinload(SubmittedAssignment.notebooks)
+    cells = with_polymorphic(BaseCell, [GradeCell, TaskCell], flat=True)  # with their points
+    query = (
+        gradebook.db.query(SubmittedAssignment)
+        .join(Assignment, Assignment.id == SubmittedAssignment.assignment_id)
+        .filter(Assignment.name == record.assignment, SubmittedAssignment.student_id == record.learner)
+        .options(
+            of_notebook.joinedload(SubmittedNotebook.notebook),
+            of_notebook.selectinload(SubmittedNotebook.grades).joinedload(Grade.cell.of_type(cells)),
+            of_notebook.selectinload(SubmittedNotebook.comments).joinedload(Comment.cell),
+        )
+        .populate_existing()
+    )
+    submission: SubmittedAssignment | None = query.one_or_none()
+    return submission
 
 
 def write_penalties(gradebook: Gradebook, record: SubmissionRecord, config: Any) -> None:

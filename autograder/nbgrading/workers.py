@@ -29,9 +29,14 @@ _GRACE_SECONDS = 5.0
 _BOOT = (
     "import os, runpy, sys; from labkit.processes import die_with_parent; die_with_parent(); "
     "os.getppid() == int(sys.argv[2]) or os._exit(0); "
+    "sys.modules['rfc3987_syntax'] = None; "
     "runpy.run_module('autograder.nbgrading.worker', run_name='__main__')"
 )
-"""Ties the process to this one before it loads what takes seconds: we may be killed meanwhile."""
+"""Ties the process to this one before it loads what takes seconds: we may be killed meanwhile.
+
+jsonschema would load a grammar for a format that no notebook has (IRI), which takes as long as all the rest:
+without it, it does as if that were not installed.
+"""
 TRIES = 3
 """How often a unit is given out whose worker ends without an answer."""
 

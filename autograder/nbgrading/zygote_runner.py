@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,20 @@ _INLINE = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 
 
 class ZygoteRunner:
-    """A fork of one loaded process for each notebook, isolated like a fresh sandbox."""
+    """A fork of one loaded process for each notebook, isolated like a fresh sandbox.
+
+    Attributes:
+        modules: What is loaded before it is forked, of what can be; all by default.
+    """
 
     def __init__(self) -> None:
         self._zygote: Zygote | None = None
+        self.modules = {"torch"}
+
+    def expect(self, notebooks: Iterable[NotebookNode]) -> None:
+        """Load only what these notebooks name: what is loaded beforehand takes time, once for each worker."""
+        sources = [cell.source for notebook in notebooks for cell in notebook.cells]
+        self.modules = {name for name in self.modules if any(name in source for source in sources)}
 
     def run(self, notebook: NotebookNode, folder: Path, limits: RunLimits) -> NotebookRun:
         """Run the notebook, end all that it started, and take over the plain files that it left."""
@@ -94,7 +105,7 @@ class ZygoteRunner:
         if self._zygote is not None and not self._zygote.lives:
             self.close()
         if self._zygote is None:
-            self._zygote = Zygote(Path(cells.__file__))
+            self._zygote = Zygote(Path(cells.__file__), sorted(self.modules))
         return self._zygote
 
     def close(self) -> None:

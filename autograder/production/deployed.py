@@ -24,6 +24,8 @@ from labkit.engines.base import Engine
 from labkit.errors import WorkFault
 
 ROLLOUT_SECONDS = 60.0
+SMOKE_PAUSE_SECONDS = 0.01
+"""Between two requests of a smoke test, which shares the machine with those that are served."""
 _LABELS_IMAGE = "python:3.11-slim"
 
 
@@ -82,23 +84,31 @@ class Deployed:
             colour: Which.
             image: The image of its containers.
             seconds: For how long it may take.
-            replicas: How many to begin with; as its manifests say by default.
+            replicas: How many at least; as its manifests say by default.
 
         Raises:
             WorkFault: The cluster refuses an object, or the pods are not ready in time; it says why.
         """
         self._up.add(colour)
-        objects = self._manifests.with_image(colour, image)
-        self.kubectl.apply(objects)
-        name = self.deployment(colour)
-        if replicas is not None:
-            self.kubectl("scale", f"deployment/{name}", f"--replicas={replicas}")
+        self.kubectl.apply(self._manifests.with_image(colour, image))
+        deadline = time.monotonic() + seconds
         try:
-            self.kubectl("rollout", "status", f"deployment/{name}", f"--timeout={min(seconds, 80):.0f}s")
+            self._rolled_out(colour, deadline)
+            # One after the other: pods that start take the processor from those that serve.
+            for count in range(self.replicas(colour) + 1, (replicas or 0) + 1):
+                self.kubectl("scale", f"deployment/{self.deployment(colour)}", f"--replicas={count}")
+                self._rolled_out(colour, deadline)
         except WorkFault as fault:
             raise WorkFault(
                 f"{colour} was not rolled out within {seconds:.0f} s.", why=self._why(colour)
             ) from fault
+
+    def _rolled_out(self, colour: str, deadline: float) -> None:
+        """Wait until a colour has all its pods ready."""
+        seconds = min(max(deadline - time.monotonic(), 1), 80)
+        self.kubectl(
+            "rollout", "status", f"deployment/{self.deployment(colour)}", f"--timeout={seconds:.0f}s"
+        )
 
     def colour_down(self, colour: str) -> None:
         """Take a colour away with all that belongs to it."""
@@ -139,6 +149,7 @@ class Deployed:
                     url = f"http://{addresses[number % len(addresses)]}:{PORT}/predict"
                     answer = client.post(url, content=body)
                     wrong += not (answer.status_code == 200 and traffic.is_right(body, answer.content))
+                    time.sleep(SMOKE_PAUSE_SECONDS)
                 except (httpx.HTTPError, ValueError, KeyError, TypeError, ZeroDivisionError):
                     wrong += 1
         return wrong
@@ -176,15 +187,21 @@ class Deployed:
 
     # ---- what is done to it -------------------------------------------------------------------------------
 
-    def delete_pod(self) -> str:
-        """Delete one live pod gracefully; gives its name."""
-        name = str(self.pods(self.live)[0]["metadata"]["name"])
+    def delete_pod(self) -> str | None:
+        """Delete one live pod gracefully; gives its name, or None if none is ready."""
+        ready = self.pods(self.live)
+        if not ready:
+            return None
+        name = str(ready[0]["metadata"]["name"])
         self.kubectl("delete", "pod", name, "--wait=false")
         return name
 
-    def kill_pod(self) -> str:
-        """Kill the processes of one live pod at once, as a machine's failure does; gives its name."""
-        pod = self.pods(self.live)[0]["metadata"]
+    def kill_pod(self) -> str | None:
+        """Kill one live pod's processes at once, as a machine's failure does; its name, or None likewise."""
+        ready = self.pods(self.live)
+        if not ready:
+            return None
+        pod = ready[0]["metadata"]
         client = docker.DockerClient(base_url=self._cluster.engine)
         try:
             for each in client.containers.list():

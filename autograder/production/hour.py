@@ -198,10 +198,12 @@ class _Actions:
 
     def _kills(self) -> None:
         self._note("a pod is deleted")
-        self._deployed.delete_pod()
+        if self._deployed.delete_pod() is None:
+            self._note("none was ready to be deleted")
         self._wait(8)
         self._note("a pod is killed")
-        self._deployed.kill_pod()
+        if self._deployed.kill_pod() is None:
+            self._note("none was ready to be killed")
 
     def _drain(self) -> None:
         self._note("the drain begins")

@@ -15,6 +15,7 @@ from autograder.production.timeline import timeline
 from autograder.production.verdicts import Promise, budget, promises, score
 from autograder.report import STYLE
 
+_STYLE = "pre { white-space: pre-wrap } td:nth-child(3) { white-space: nowrap }"
 PAGE, DATA = "hour.html", "hour.json"
 
 
@@ -85,7 +86,7 @@ def _page(seen: Seen, found: list[Promise], seconds: float) -> str:
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-        f"<title>Project 1: the hour</title><style>{STYLE} pre {{ white-space: pre-wrap }}</style>"
+        f"<title>Project 1: the hour</title><style>{STYLE} {_STYLE}</style>"
         "</head><body><main>"
         "<h1>Project 1: the hour</h1>"
         f"<p>Run on {began:%Y-%m-%d at %H:%M} UTC, {seconds / 60:.1f} minutes with all that it took. "

@@ -47,16 +47,16 @@ PEAK = 140.0
 BAD = "a bad release"
 """The part whose loss is judged by itself."""
 HOUR = (
-    Part("steady", 40, 40, 40),
+    Part("steady", 30, 40, 40),
     Part("ramp", 50, 40, PEAK),
-    Part("peak", 30, PEAK, PEAK),
-    Part("an update", 50, 80, 80, Event.UPDATE),
-    Part("pods killed", 40, 80, 80, Event.KILLS),
-    Part("a node drained", 40, 80, 80, Event.DRAIN),
+    Part("peak", 25, PEAK, PEAK),
+    Part("an update", 45, 80, 80, Event.UPDATE),
+    Part("pods killed", 35, 80, 80, Event.KILLS),
+    Part("a node drained", 35, 80, 80, Event.DRAIN),
     Part("a broken release", 30, 60, 60, Event.BROKEN_RELEASE),
     Part(BAD, 50, 60, 60, Event.BAD_RELEASE),
     Part("no labels", 40, 60, 60, Event.OUTAGE),
-    Part("quiet", 45, 10, 10),
+    Part("quiet", 40, 10, 10),
 )
 SHORT = (
     Part("steady", 10, 40, 40),

@@ -5,16 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autograder.production.contract import LIMIT_MS
 from autograder.production.hour import Seen
 from labkit.load import Outcome
 from labkit.load.plots import COLOURS, LIMIT_COLOUR, MARKERS, MISS_COLOUR, Plot
+from labkit.monitoring import Series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MOST_POINTS = 4000
+_GAP_SECONDS = 7.0
+"""Prometheus goes on with a series' last value for some seconds where there is no sample."""
 
 
 def timeline(seen: Seen) -> Plot:
@@ -116,9 +120,10 @@ def _draw_load(axes: Axes, seen: Seen) -> None:
     axes.set_ylim(bottom=0)
     beside = axes.twinx()
     for number, (name, series) in enumerate(sorted(seen.replicas.items())):
+        times, values = _with_gaps(series)
         beside.step(
-            series.times - seen.began,
-            series.values,
+            times - seen.began,
+            values,
             where="post",
             color=COLOURS[number + 1],
             linestyle=("-", "--")[number % 2],
@@ -130,6 +135,15 @@ def _draw_load(axes: Axes, seen: Seen) -> None:
     )
     axes.legend(fontsize=8, loc="upper left")
     beside.legend(fontsize=8, loc="upper right")
+
+
+def _with_gaps(series: Series) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Times and values, with nothing drawn while there was no such Deployment."""
+    gaps = np.flatnonzero(np.diff(series.times) > _GAP_SECONDS) + 1
+    return (
+        np.insert(series.times, gaps, series.times[gaps - 1] + 1),
+        np.insert(series.values, gaps, np.nan),
+    )
 
 
 def _draw_alerts(axes: Axes, seen: Seen, names: list[str]) -> None:

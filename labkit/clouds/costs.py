@@ -61,8 +61,21 @@ class GroupCost:
 @cache
 def prices(table: str = "aws-us-east-1") -> Prices:
     """The prices of a region."""
-    found = tomllib.loads((resources.files("labkit.clouds") / "prices.toml").read_text())[table]
+    found = _tables()[table]
     return Prices(found["date"], found["source"], found["on_demand"], found["spot"])
+
+
+def usd_per_gigabyte_out(cloud: str) -> float:
+    """What bringing a gigabyte out of a cloud costs, in its first tier.
+
+    Args:
+        cloud: `aws` or `gcp`.
+    """
+    return float(_tables()["transfer"]["out"][cloud])
+
+
+def _tables() -> dict[str, Any]:
+    return tomllib.loads((resources.files("labkit.clouds") / "prices.toml").read_text())
 
 
 def groups_cost(

@@ -63,9 +63,17 @@ def completed(thing: Object) -> Object:
     """The object with the defaults that an API server fills in."""
     resource = _resource(thing)
     assert resource is not None, thing["kind"]
-    read, _ = admission.read(resource, copy.deepcopy(thing), "Ignore")
+    read, _ = admission.read(resource, _with_uid(thing), "Ignore")
     admission.complete(resource, read, None)
     return read
+
+
+def _with_uid(thing: Object) -> Object:
+    """A copy with an id, as a server gives one to what it takes: a Job selects its pods by it."""
+    thing = copy.deepcopy(thing)
+    if isinstance(thing.get("metadata"), dict):
+        thing["metadata"].setdefault("uid", "00000000-0000-0000-0000-000000000000")
+    return thing
 
 
 def _resource(thing: Object) -> Resource | None:
@@ -88,7 +96,7 @@ def _check(file: str, thing: Any, node: yaml.Node) -> None:
             next_step="kubectl api-resources lists the kinds and their versions.",
         )
     try:
-        read, _ = admission.read(resource, copy.deepcopy(thing), "Strict")
+        read, _ = admission.read(resource, _with_uid(thing), "Strict")
         admission.complete(resource, read, None)
     except ApiError as error:
         fields = [cause.get("field", "") for cause in error.details.get("causes", ())] or _UNKNOWN.findall(

@@ -1,4 +1,4 @@
-"""The base images of the labs: the real ones where a registry is in reach, else stand-ins from Debian.
+"""The images that labs stand on: the real ones where a registry is in reach, else stand-ins from Debian.
 
 A stand-in has the name of the image that it stands in for and says so in its label `STAND_IN`. It is made
 once, from Debian's packages, kept as a tar file for other engines, and pushed to the loopback registry,
@@ -42,6 +42,8 @@ _CUDA_PATH = (
     "/usr/local/nvidia/bin:/usr/local/cuda/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 )
 _NON_FREE = "/etc/apt/sources.list.d/non-free.list"
+_TORCH = "pip install --no-cache-dir numpy==2.3.5 torch==2.13.0+cpu"
+"""PyPI's own torch brings CUDA's libraries along, ten times as large: only a build for the CPU will do."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Recipe:
         components: The parts of Debian's archive that they are taken from.
         hooks: Commands run on its tree, `$1`, before it is packed.
         changes: Instructions for its configuration, `ENV ...`, `CMD ...`.
+        ours: It stands in for nothing: no registry is asked for it, and it is made wherever it is needed.
     """
 
     about: str
@@ -65,6 +68,7 @@ class Recipe:
     components: str = "main"
     hooks: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
+    ours: bool = False
 
 
 _VENV = 'chroot "$1" python3 -m venv --system-site-packages /usr/local'
@@ -130,8 +134,16 @@ RECIPES = {
         base=f"{_CUDA}-runtime-ubuntu22.04",
         steps=(f"RUN {_INSTALL.format('build-essential')}",),
     ),
+    "workbook/torch:2.13.0-cpu": Recipe(
+        f"PyTorch for the CPU on {_PYTHON}",
+        base="python:3.11-slim",
+        # A folder of wheels that pip looks into comes first, PyTorch's own index where there is none.
+        steps=(f"RUN {_TORCH} || {_TORCH} --extra-index-url https://download.pytorch.org/whl/cpu",),
+        ours=True,
+    ),
 }
 PYTHON_IMAGES = ("python:3.11-slim", "python:3.11")
+TORCH_IMAGES = ("workbook/torch:2.13.0-cpu",)
 CUDA_IMAGES = (f"{_CUDA}-base-ubuntu22.04", f"{_CUDA}-runtime-ubuntu22.04")
 """The bases that checks build on; others are made when a Dockerfile asks for them."""
 
@@ -149,6 +161,8 @@ def provide(engine: DockerEngine, name: str) -> Image:
             return found
     if engine.bases_from is not None:
         return _brought(engine.bases_from(), engine, name)
+    if name in RECIPES and RECIPES[name].ours:
+        return _provide_ours(engine, name)
     folder = places.cache("bases")
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "making.lock"):
@@ -167,6 +181,13 @@ def provide(engine: DockerEngine, name: str) -> Image:
             )
         image = _make(engine, name, folder)
     return _with_digest(engine, name) or image
+
+
+def _provide_ours(engine: DockerEngine, name: str) -> Image:
+    """An image of the workbook's own, which no registry has: made once, whatever its base was."""
+    provide(engine, str(RECIPES[name].base))
+    with FileLock(places.cache("bases") / "making.lock"):
+        return engine.inspect(name) if _has(engine, name) else _upon_its_base(engine, name)
 
 
 def _brought(source: Engine, engine: DockerEngine, name: str) -> Image:
@@ -217,14 +238,20 @@ def _make(engine: DockerEngine, name: str, folder: Path) -> Image:
         return engine.load_root(tree, _whole(name), changes(recipe))
     if not _has(engine, recipe.base):
         _make(engine, recipe.base, folder)
-    engine.say(f"Making a stand-in for {name} from {recipe.base} (once).")
+    return _upon_its_base(engine, name)
+
+
+def _upon_its_base(engine: DockerEngine, name: str) -> Image:
+    recipe = RECIPES[name]
+    what = name if recipe.ours else f"a stand-in for {name}"
+    engine.say(f"Making {what} from {recipe.base} (once).")
     with tempfile.TemporaryDirectory(prefix="workbook-base-") as context:
-        lines = [f"FROM {_whole(recipe.base)}", *recipe.steps, *_labels(recipe)]
+        lines = [f"FROM {_whole(str(recipe.base))}", *recipe.steps, *_labels(recipe)]
         (Path(context) / "Dockerfile").write_text("\n".join(lines) + "\n")
         try:
             return engine.build(Path(context), tag=_whole(name), seconds=900).image
         except WorkFault as error:
-            raise Unavailable(f"The stand-in for {name} could not be made.", why=str(error)) from error
+            raise Unavailable(f"{what[0].upper()}{what[1:]} could not be made.", why=str(error)) from error
 
 
 def _whole(name: str) -> str:
@@ -240,7 +267,8 @@ def _has(engine: DockerEngine, name: str) -> bool:
 
 
 def _labels(recipe: Recipe) -> list[str]:
-    return [f'LABEL {STAND_IN}="{recipe.about}"', f'LABEL {RECIPE}="{VERSION}"']
+    stands_in = [] if recipe.ours else [f'LABEL {STAND_IN}="{recipe.about}"']
+    return [*stands_in, f'LABEL {RECIPE}="{VERSION}"']
 
 
 def changes(recipe: Recipe) -> list[str]:

@@ -38,7 +38,7 @@ _LOAD_SECONDS = 120.0
 _START_SECONDS = 20.0
 _BOOT = (
     f"import sys; sys.path.insert(0, {ROOT!r}); from labkit.isolation.zygote_process import main; "
-    "main(int(sys.argv[1]), sys.argv[2])"
+    "main(int(sys.argv[1]), sys.argv[2], sys.argv[3:])"
 )
 # One thread, or it could not be forked.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -48,11 +48,12 @@ class Zygote:
     """The loaded process.
 
     Args:
-        file: A Python file whose function `preload()` loads what is needed and returns the work: a function
-            of what to do (JSON) and a file descriptor to answer on.
+        file: A Python file whose function `preload(modules)` loads what is needed and returns the work: a
+            function of what to do (JSON) and a file descriptor to answer on.
+        modules: What the work is likely to import.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, modules: Iterable[str] = ()) -> None:
         require()
         janitor.run_once()
         scratch = tempfile.mkdtemp(prefix=janitor.prefix("zygote"))
@@ -65,6 +66,7 @@ class Zygote:
                     *("/usr/bin/env", "-i", *(f"{name}={value}" for name, value in _ONE_THREAD.items())),
                     *(f"HOME={scratch}", "LANG=C.UTF-8"),
                     *(sys.executable, "-I", "-c", _BOOT, str(theirs.fileno()), str(file)),
+                    *modules,
                 ],
                 cwd=Path("/"),
                 log=Path(scratch) / "log",

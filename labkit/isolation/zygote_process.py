@@ -34,15 +34,16 @@ _REST = (
 )
 
 
-def main(control: int, file: str) -> None:
+def main(control: int, file: str, modules: list[str]) -> None:
     """Load what a Python file says, and fork for each request until there are no more.
 
     Args:
         control: A socket; each message brings a byte and four descriptors (line, answers, log, plan).
-        file: The Python file; its function `preload()` returns the `Work`.
+        file: The Python file; its function `preload(modules)` returns the `Work`.
+        modules: What the work is likely to import.
     """
     syscalls.die_with_parent()
-    work = _load(file)
+    work = _load(file, modules)
     threads = len(list(Path("/proc/self/task").iterdir()))
     if threads != 1:
         raise RuntimeError(f"a process with {threads} threads can't be forked safely")
@@ -62,14 +63,14 @@ def main(control: int, file: str) -> None:
             os.close(handle)
 
 
-def _load(file: str) -> Work:
+def _load(file: str, modules: list[str]) -> Work:
     spec = importlib.util.spec_from_file_location("_work", file)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["_work"] = module
     spec.loader.exec_module(module)
-    work: Work = module.preload()
+    work: Work = module.preload(modules)
     return work
 
 

@@ -12,45 +12,27 @@ from pathlib import Path
 
 import psutil
 import pytest
+from attacks.fenced_engine import IMAGE, fenced_engine
 
-from labkit.engines import BuildFault, bases, disks, fenced, machine, places
+from labkit.engines import BuildFault, fenced, machine
 from labkit.engines.docker import DockerEngine
-from labkit.engines.fenced import FencedDaemon
-from labkit.engines.guarded import FencedEngine
 from labkit.errors import Unavailable, WorkFault
 from labkit.isolation.limits import MIB, Limits
 
-BASE = "FROM python:3.11-slim\n"
+BASE = f"FROM {IMAGE}\n"
 LIMITS = Limits(memory_bytes=400 * MIB, processes=200, cores=2.0, disk_bytes=1500 * MIB)
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory):
-    """A fenced engine that is as good after each attack as before, and leaves nothing in the end."""
-    tree = places.cache("bases") / f"python-3.11-slim-{bases.VERSION}.tar"
-    if not tree.is_file():
-        pytest.skip("python:3.11-slim was not made here")
-    if why := fenced.lacks():
-        pytest.skip(str(why))
-    daemon = FencedDaemon.beside(Path("/var/tmp/workbook-attacks"), LIMITS)
-    with FencedEngine(daemon) as engine:
-        disks.make(daemon.disk, LIMITS.disk_bytes)
-        try:
-            engine.up()
-        except Unavailable as lacking:
-            pytest.skip(str(lacking))
-        recipe = bases.RECIPES["python:3.11-slim"]
-        engine.load_root(tree, "docker.io/library/python:3.11-slim", bases.changes(recipe))
+def engine():
+    with fenced_engine("workbook-attacks", LIMITS) as engine:
         yield engine
-        pid = daemon._process().pid
-    assert daemon.leftovers() == []
-    assert not psutil.pid_exists(pid)
 
 
 @pytest.fixture(autouse=True)
 def usable_afterwards(engine):
     yield
-    with engine.run("python:3.11-slim", ["python3", "-c", "print(6 * 7)"]) as container:
+    with engine.run(IMAGE, ["python3", "-c", "print(6 * 7)"]) as container:
         assert container.wait(30).text == "42\n"
 
 
@@ -193,7 +175,7 @@ def test_a_build_that_wants_the_network(attack, program):
 
 
 def test_a_container_that_reaches_out(engine, program):
-    with engine.run("python:3.11-slim", ["python3", "-c", program]) as container:
+    with engine.run(IMAGE, ["python3", "-c", program]) as container:
         said = container.wait(60).text
     assert "REACHED" not in said
     assert "403 Forbidden" in said
@@ -202,7 +184,7 @@ def test_a_container_that_reaches_out(engine, program):
 def test_a_container_that_listens_is_reached_through_its_relay_alone(engine):
     serve = ["python3", "-m", "http.server", "8080"]
     before = {c.laddr.port for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
-    with engine.run("python:3.11-slim", serve, ports=[8080]) as container:
+    with engine.run(IMAGE, serve, ports=[8080]) as container:
         container.wait_for_port(8080)
         url = container.url(8080)
         with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as line:
@@ -230,7 +212,7 @@ def test_an_image_that_says_it_is_huge(engine, tmp_path, monkeypatch):
 
 def test_a_command_that_prints_without_end(engine):
     with (
-        engine.run("python:3.11-slim", ["sleep", "60"]) as container,
+        engine.run(IMAGE, ["sleep", "60"]) as container,
         pytest.raises(WorkFault, match="did not end in the container within 2 s"),
     ):
         container.exec(["yes"], seconds=2)

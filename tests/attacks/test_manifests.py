@@ -14,15 +14,12 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
+from attacks.fenced_engine import IMAGE, fenced_engine
 
 from labkit.clusters.guarded import OPEN, GuardedCluster, kubeconfig_for_work, network_of
-from labkit.engines import bases, disks, fenced, machine, places
-from labkit.engines.fenced import FencedDaemon
-from labkit.engines.guarded import FencedEngine
-from labkit.errors import Unavailable
+from labkit.engines import machine
 from labkit.isolation.limits import MIB, Limits
 
-IMAGE = "python:3.11-slim"
 LIMITS = Limits(memory_bytes=400 * MIB, processes=300, cores=2.0, disk_bytes=1500 * MIB)
 PODS = "/api/v1/namespaces/work/pods"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/work/deployments"
@@ -56,21 +53,8 @@ class Asker:
 
 @pytest.fixture(scope="module")
 def engine():
-    tree = places.cache("bases") / f"python-3.11-slim-{bases.VERSION}.tar"
-    if not tree.is_file():
-        pytest.skip("python:3.11-slim was not made here")
-    if why := fenced.lacks():
-        pytest.skip(str(why))
-    daemon = FencedDaemon.beside(Path("/var/tmp/workbook-manifests"), LIMITS)
-    with FencedEngine(daemon) as engine:
-        disks.make(daemon.disk, LIMITS.disk_bytes)
-        try:
-            engine.up()
-        except Unavailable as lacking:
-            pytest.skip(str(lacking))
-        engine.load_root(tree, f"docker.io/library/{IMAGE}", bases.changes(bases.RECIPES[IMAGE]))
+    with fenced_engine("workbook-manifests", LIMITS) as engine:
         yield engine
-    assert daemon.leftovers() == []
 
 
 @pytest.fixture(scope="module")

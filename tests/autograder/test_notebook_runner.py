@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -258,3 +260,33 @@ def test_no_two_forks_begin_with_the_same_random_numbers(runners, tmp_path) -> N
         ran = runners["forked"].run(notebook_of(source), tmp_path / name, RunLimits(seconds=60))
         numbers += texts(ran.notebook, 1).split()
     assert len(set(numbers)) == 6
+
+
+@needs_a_sandbox
+def test_what_no_released_notebook_names_is_not_loaded_beforehand_and_can_be_imported(folder) -> None:
+    runner = ZygoteRunner()
+    runner.expect([notebook_of("total = sum(range(3))")])
+    assert runner.modules == set()
+    sources = [
+        "import sys; open('loaded.txt', 'w').write(str('torch' in sys.modules))",
+        "import torch; open('sum.txt', 'w').write(str(int(torch.ones(3).sum())))",
+    ]
+    try:
+        ran = runner.run(notebook_of(*sources), folder, RunLimits())
+    finally:
+        runner.close()
+    assert ran.problem is None
+    assert (folder / "loaded.txt").read_text() == "False"
+    assert (folder / "sum.txt").read_text() == "3"
+
+
+def test_what_a_released_notebook_names_is_loaded_beforehand() -> None:
+    runner = ZygoteRunner()
+    runner.expect([notebook_of("1"), notebook_of("import torch")])
+    assert runner.modules == {"torch"}
+
+
+def test_a_worker_loads_nothing_of_the_exchange_and_of_the_gradebook_s_commands() -> None:
+    code = "import sys, autograder.nbgrading.worker; print('autograder.nbgrading.chain' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "False"

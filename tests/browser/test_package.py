@@ -30,13 +30,22 @@ REAL = find_course()
 LAB = REAL.labs[0]
 PART = "pinned"
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/lab\S*\?token=(\w+)")
-CELL = """
-const notebook = window.jupyterapp.shell.currentWidget.content;
-const at = notebook.widgets.findIndex(cell => cell.model.sharedModel.source.includes(arguments[0]));
-if (at >= 0) { notebook.activeCellIndex = at; window.jupyterapp.commands.execute("notebook:run-cell"); }
-return at;
+READY = """
+const panel = window.jupyterapp.shell.currentWidget;
+return panel?.context?.path.endsWith(arguments[0]) && panel.sessionContext.session?.kernel?.status === "idle";
 """
-"""Runs the first cell of the open notebook that holds a text, and gives where it is."""
+"""Whether that notebook is in front and its kernel waits for work."""
+RUN = """
+const notebook = window.jupyterapp.shell.currentWidget.content;
+const holds = cell => cell.model.sharedModel.source.includes(arguments[0]);
+notebook.activeCellIndex = notebook.widgets.findIndex(holds);
+window.jupyterapp.commands.execute("notebook:run-cell");
+"""
+"""Runs the first cell of the notebook in front that holds a text."""
+RAN = """
+const notebook = window.jupyterapp.shell.currentWidget.content;
+return notebook.activeCell.model.executionCount !== null;
+"""
 
 
 class Clock:
@@ -78,17 +87,23 @@ def test_from_the_package_to_the_first_passed_check(wheel, tmp_path, browser, sc
     subprocess.run([programs / "workbook", "start", folder], check=True, cwd=tmp_path, timeout=1800)
     clock.step("workbook start")
 
-    settings = tmp_path / ".jupyter" / "jupyter_lab_config.json"
+    first_check(programs, folder, tmp_path, browser, screenshot, clock)
+
+
+def first_check(programs, folder, home, browser, screenshot, clock):
+    """Opens the course as `workbook lab` does, and goes from START_HERE to the first check."""
+    kept = folder / "learn" / ".workbook" / "results" / f"{LAB.id.replace('/', '-')}.report.json"
+    settings = home / ".jupyter" / "jupyter_lab_config.json"
     settings.parent.mkdir()
     settings.write_text('{"LabApp": {"expose_app_in_browser": true}}')  # for the commands below
     jupyter = Process(
         [str(programs / "workbook"), "lab"],
         cwd=folder,
-        log=tmp_path / "lab.log",
-        environment={"HOME": str(tmp_path), "BROWSER": "true", "PATH": os.environ["PATH"]},
+        log=home / "lab.log",
+        environment={"HOME": str(home), "BROWSER": "true", "PATH": os.environ["PATH"]},
     )
     try:
-        address = opened_at(jupyter, tmp_path / "lab.log")
+        address = opened_at(jupyter, home / "lab.log")
         port, token = ADDRESS.search(address).groups()
         open_page(browser, address)
         clock.step("workbook lab, START_HERE open")
@@ -100,8 +115,9 @@ def test_from_the_package_to_the_first_passed_check(wheel, tmp_path, browser, sc
 
         link = browser.find_element("partial link text", LAB.title)
         browser.execute_script("arguments[0].click()", link)
-        wait_for(browser, lambda b: LAB.name in b.current_url or LAB.name in body(b))
-        wait_for(browser, lambda b: b.execute_script(CELL, "from autograder import check") >= 0)
+        wait_for(browser, lambda b: b.execute_script(READY, f"{LAB.name}.ipynb"))
+        browser.execute_script(RUN, "from autograder import check")
+        wait_for(browser, lambda b: b.execute_script(RAN))
         text = (load_rubric(LAB).answers / "reference" / "Dockerfile").read_text()
         saved = httpx.put(  # what JupyterLab's editor sends when the learner saves
             f"http://127.0.0.1:{port}/api/contents/{LAB.assignment}/{LAB.name}/Dockerfile",
@@ -109,13 +125,13 @@ def test_from_the_package_to_the_first_passed_check(wheel, tmp_path, browser, sc
             content=json.dumps({"type": "file", "format": "text", "content": text}),
         )
         assert saved.status_code == 200
-        assert browser.execute_script(CELL, f'check("{LAB.id}", "{PART}")') >= 0
+        browser.execute_script(RUN, f'check("{LAB.id}", "{PART}")')
         wait_for(browser, lambda b: any("passed" in table for table in tables(b)))
+        wait_for(browser, lambda _: kept.is_file())
         clock.step("the first check passed")
         screenshot("package-passed")
     finally:
         jupyter.stop()
-    kept = folder / "learn" / ".workbook" / "results" / f"{LAB.id.replace('/', '-')}.report.json"
     assert {o["check"]: o["verdict"] for o in json.loads(kept.read_text())["outcomes"]} == {PART: "passed"}
 
 

@@ -188,6 +188,13 @@ def embedded(cluster):
 
 
 @pytest.fixture
+def containers(cluster):
+    """Skips what only pods that truly run can show."""
+    if cluster.simulated:
+        pytest.skip("needs pods that run: CONFORMANCE_CLUSTER=containers, or debian")
+
+
+@pytest.fixture
 def namespace(cluster):
     """A fresh namespace, in which pods can be made."""
     name = f"test-{uuid.uuid4().hex[:8]}"

@@ -1,6 +1,5 @@
 """Project 1: a model in production, from its image to its alerts."""
 
-import re
 import time
 import uuid
 
@@ -19,10 +18,9 @@ from autograder.production.manifests import (
 from autograder.production.scenarios import FIRING, SILENT
 from autograder.production.traffic import Traffic
 from autograder.rubric import after, credit, needs, points, progress, reading, require
-from labkit.errors import WorkFault
+from autograder.rubrics.project1_production_service.findings import counted, grade, misbehaving
 from labkit.load import Schedule, run
 from labkit.monitoring import check_rules, parse, read_dashboard
-from labkit.monitoring import test_rules as run_rule_tests
 
 the_hour = reading(
     "the_hour",
@@ -131,10 +129,10 @@ def test_tells(service, digits):
         [],
     ]
     statuses = [service.ask("POST", "/predict", json=body).status_code for body in bad]
-    before = _counted(service)
+    before = counted(service)
     for row in range(7):
         service.predict(digits.images[row : row + 1])
-    grown = _counted(service) - before
+    grown = counted(service) - before
     text = service.ask("GET", "/metrics").text
     missing = [name for name in METRICS if f"\n{name}" not in f"\n{text}"]
     require(
@@ -357,7 +355,7 @@ def test_rules(submitted, rules):
 )
 def test_alerts_fire(submitted):
     """each alert fires when it should, in time"""
-    grade({f"{each.fires[0]} when {each.name}": not _misbehaving(submitted, each) for each in FIRING})
+    grade({f"{each.fires[0]} when {each.name}": not misbehaving(submitted, each) for each in FIRING})
 
 
 @needs("monitoring")
@@ -371,7 +369,7 @@ def test_alerts_fire(submitted):
 )
 def test_alerts_stay_silent(submitted):
     """and none fires when nobody has to do anything"""
-    loud = {each.name: _misbehaving(submitted, each) for each in SILENT}
+    loud = {each.name: misbehaving(submitted, each) for each in SILENT}
     grade({f"{name}{': ' * bool(who)}{', '.join(who)}": not who for name, who in loud.items()})
 
 
@@ -392,34 +390,3 @@ def test_dashboard(submitted, recorded):
         not strangers, "every metric exists" if not strangers else f"nobody gives the metric {strangers[0]}"
     )
     grade(shown(dashboard, recorded))
-
-
-# ---- what the checks use ----------------------------------------------------------------------------------
-
-
-def grade(wishes):
-    """Credit for each wish that holds; those that don't are named."""
-    held = sum(wishes.values())
-    missing = [wish for wish, holds in wishes.items() if not holds]
-    credit(held, len(wishes), f"{held} of {len(wishes)}", cause=f"Not so: {'; '.join(missing[:4])}.")
-
-
-def _misbehaving(submitted, scenario):
-    """The alerts that are not as the scenario says at its end, as promtool finds them."""
-    concerned = scenario.fires or scenario.silent
-    tests = {"evaluation_interval": "1s", "tests": [scenario.tests(concerned)]}
-    try:
-        run_rule_tests(submitted / "rules.yml", tests)
-    except WorkFault as fault:
-        return sorted(set(re.findall(r"alertname=\W*(\w+)", fault.why)) & set(concerned)) or list(concerned)
-    return []
-
-
-def _counted(service):
-    """How many good answers the server says that it gave."""
-    text = service.ask("GET", "/metrics").text
-    return sum(
-        float(line.rsplit(" ", 1)[1])
-        for line in text.splitlines()
-        if line.startswith("http_requests_total{") and 'status="200"' in line and 'path="/predict"' in line
-    )

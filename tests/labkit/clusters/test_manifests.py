@@ -67,3 +67,13 @@ def test_a_file_that_is_not_there(tmp_path):
 def test_one_of_a_kind(tmp_path):
     with pytest.raises(WorkFault, match="2 objects of the kind Service"):
         one_of_kind(read(tmp_path, GOOD)[1:] * 2, "Service", "web.yaml")
+
+
+def test_a_job_is_read_as_it_was_written(tmp_path):
+    (tmp_path / "job.yaml").write_text(
+        "apiVersion: batch/v1\nkind: Job\nmetadata: {name: train}\nspec:\n  template:\n    spec:\n"
+        "      restartPolicy: Never\n      containers: [{name: train, image: train:1}]\n"
+    )
+    (job,) = read_manifests(tmp_path / "job.yaml")
+    assert job["metadata"] == {"name": "train"}
+    assert completed(job)["spec"]["backoffLimit"] == 6

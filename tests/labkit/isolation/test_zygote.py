@@ -24,7 +24,7 @@ from .conftest import need_sandbox, sandboxed_processes, until
 WORK = """
 import json, os, subprocess, sys, time
 LOADED = os.getpid()
-def preload():
+def preload(modules):
     def work(task, answers):
         scope = {"say": lambda value: os.write(answers, json.dumps(value).encode() + b"\\n")}
         exec(task["code"], {**globals(), **scope})
@@ -190,7 +190,7 @@ def test_a_file_that_can_not_be_loaded_is_said(tmp_path):
     with pytest.raises(Unavailable, match="nothing_of_that_name"):
         Zygote(tmp_path / "work.py")
     (tmp_path / "work.py").write_text(
-        "import threading, time\ndef preload():\n"
+        "import threading, time\ndef preload(modules):\n"
         "    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
     )
     with pytest.raises(Unavailable, match="2 threads"):

@@ -1,0 +1,1 @@
+# Where the state of this configuration is kept, and locked: write it here.
