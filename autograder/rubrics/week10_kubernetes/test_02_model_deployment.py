@@ -16,7 +16,7 @@ from autograder.rubrics.week10_kubernetes.replicas import (
     restart_after,
     watched,
 )
-from autograder.rubrics.week10_kubernetes.under_load import LoadSeen, under_load
+from autograder.rubrics.week10_kubernetes.under_load import under_load
 from labkit.clusters.drains import drain
 from labkit.clusters.manifests import completed, one_of_kind, read_manifests
 from labkit.clusters.rollouts import wait_for_rollout
@@ -315,7 +315,7 @@ def stage(cluster, handout, submitted, deployment):
         yield space
 
 
-def sent_while(stage, action, *, rate=RATE, least=6.0, exactly=None) -> LoadSeen:
+def sent_while(stage, action, *, rate=RATE, least=6.0, exactly=None):
     client = HttpClient(stage.owner.address("model", 80), [PREDICT])
     return under_load(client, rate, action, network=stage.network, least=least, exactly=exactly)
 
