@@ -7,11 +7,14 @@ import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from autograder.rubric import progress
+from labkit.clusters.kubectl import Kubectl
 from labkit.clusters.rollouts import wait_for_rollout
 from labkit.errors import WorkFault
 
+Object = dict[str, Any]
 PORT = 8080
 _TELL = (
     "import socket, sys, time; s = socket.create_connection(('127.0.0.1', 8080)); "
@@ -46,7 +49,7 @@ def restart_after(container):
 class Budget:
     """A PodDisruptionBudget, with Kubernetes' defaults."""
 
-    thing: dict
+    thing: Object
 
     @property
     def labels(self):
@@ -143,14 +146,14 @@ class Seen:
 class Watch:
     """A pod's readiness over a while, about twice a second."""
 
-    readiness: list = field(default_factory=list)
+    readiness: list[bool] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Pod:
     """One pod, asked through kubectl."""
 
-    kubectl: object
+    kubectl: Kubectl
     name: str
 
     def look(self):

@@ -16,7 +16,7 @@ from autograder.rubrics.week10_kubernetes.replicas import (
     restart_after,
     watched,
 )
-from autograder.rubrics.week10_kubernetes.under_load import LoadSeen, under_load
+from autograder.rubrics.week10_kubernetes.under_load import under_load
 from labkit.clusters.drains import drain
 from labkit.clusters.manifests import completed, one_of_kind, read_manifests
 from labkit.clusters.rollouts import wait_for_rollout
@@ -45,7 +45,7 @@ NOTICED = 15.0
 """Seconds within which a wedged replica is to be noticed."""
 SLOW = 6
 """Seconds that the replica of one check takes to load."""
-RATE = 300
+RATE = 100
 KILL_RATE, KILL_SECONDS = 500, 40.5
 """20,000 requests: of fewer, 99.9 % can't be said with 99 % confidence once some are lost."""
 
@@ -271,7 +271,7 @@ def test_overloaded(trials):
     ready = watched(pod, seconds=40, until=lambda s: s.ready, say="waiting for a replica")
     require(ready.ready, "ready" if ready.ready else "never ready")
     client = HttpClient(trials.address("overloaded"), [PREDICT])
-    load = Schedule.constant(60, seconds=12, warmup=0)
+    load = Schedule.constant(240, seconds=12, warmup=0)
     with pod.watch() as seen:
         progress("three times as many requests as it can answer", 12)
         run(load, client, network=trials.space.network)
@@ -315,7 +315,7 @@ def stage(cluster, handout, submitted, deployment):
         yield space
 
 
-def sent_while(stage, action, *, rate=RATE, least=6.0, exactly=None) -> LoadSeen:
+def sent_while(stage, action, *, rate=RATE, least=6.0, exactly=None):
     client = HttpClient(stage.owner.address("model", 80), [PREDICT])
     return under_load(client, rate, action, network=stage.network, least=least, exactly=exactly)
 
@@ -323,6 +323,32 @@ def sent_while(stage, action, *, rate=RATE, least=6.0, exactly=None) -> LoadSeen
 def pods_of(stage, deployment):
     labels = deployment["spec"]["selector"]["matchLabels"]
     return ",".join(f"{name}={value}" for name, value in labels.items())
+
+
+@after("test_service", "test_probes", "test_budget")
+@needs("cluster", "python_images", "quiet machine")
+@points(
+    1,
+    hints=[
+        "What does a replica do between SIGTERM and its end, and who still sends requests there?",
+        "preStop has to fit into terminationGracePeriodSeconds.",
+    ],
+)
+def test_departures(stage, deployment):
+    """a pod is deleted and a node drained under load, and no request is lost"""
+    name, selector, how = deployment["metadata"]["name"], pods_of(stage, deployment), []
+
+    def depart():
+        first = stage.owner.get("pods", f"--selector={selector}")["items"][0]["metadata"]["name"]
+        progress("deleting a pod", 15)
+        stage.owner("delete", "pod", first)
+        wait_for_rollout(stage.owner, name, say=progress)
+        how.append(drain(stage.owner, selector, say=progress))
+        wait_for_rollout(stage.owner, name, say=progress)
+
+    seen = sent_while(stage, depart)
+    said = f"{seen.lost} of {seen.requests:,} requests lost; {', '.join(['1 pod deleted', *how])}"
+    require(seen.lost == 0, said, cause=seen.lost_words)
 
 
 @after("test_service", "test_probes")
@@ -350,32 +376,6 @@ def test_update(stage, deployment):
     require(
         seen.last("v2"), f"version 2 after {seen.seconds:.1f} s", cause="the last answers were of version 1"
     )
-
-
-@after("test_update", "test_budget")
-@needs("cluster", "python_images", "quiet machine")
-@points(
-    1,
-    hints=[
-        "What does a replica do between SIGTERM and its end, and who still sends requests there?",
-        "preStop has to fit into terminationGracePeriodSeconds.",
-    ],
-)
-def test_departures(stage, deployment):
-    """a pod is deleted and a node drained under load, and no request is lost"""
-    name, selector, how = deployment["metadata"]["name"], pods_of(stage, deployment), []
-
-    def depart():
-        first = stage.owner.get("pods", f"--selector={selector}")["items"][0]["metadata"]["name"]
-        progress("deleting a pod", 15)
-        stage.owner("delete", "pod", first)
-        wait_for_rollout(stage.owner, name, say=progress)
-        how.append(drain(stage.owner, selector, say=progress))
-        wait_for_rollout(stage.owner, name, say=progress)
-
-    seen = sent_while(stage, depart)
-    said = f"{seen.lost} of {seen.requests:,} requests lost; {', '.join(['1 pod deleted', *how])}"
-    require(seen.lost == 0, said, cause=seen.lost_words)
 
 
 @after("test_update")

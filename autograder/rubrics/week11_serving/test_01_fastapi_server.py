@@ -310,7 +310,7 @@ def agreeing(server, images, scores):
     answer = server.post("/predict", {"features": images.tolist()})
     if answer.status != 200:
         good = "a good image" if len(images) == 1 else f"{len(images)} good images"
-        why = "So the server has no such route." if answer.status in (404, 405) else None
+        why = "So the server has no such route." if answer.status in (404, 405) else ""
         raise WorkFault(f"{answer.asked} answered {answer.status} to {good}.", why=why)
     value = answer.json()
     try:
