@@ -23,7 +23,7 @@ from labkit.course import Course, Lab
 from labkit.errors import Unavailable, WorkbookError
 
 _QUICKEST = {"week10_kubernetes": "week10/kubeflow"}
-"""Where the live checks of a week's first lab take minutes a learner: the one that the cohort gets instead."""
+"""Where the live checks of a week's first lab take minutes a learner: the lab that is taken instead."""
 
 
 @dataclass(frozen=True)
