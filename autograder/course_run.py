@@ -22,6 +22,9 @@ from autograder.run import run_notebook
 from labkit.course import Course, Lab
 from labkit.errors import Unavailable, WorkbookError
 
+_QUICKEST = {"week10_kubernetes": "week10/kubeflow"}
+"""Where the live checks of a week's first lab take minutes a learner: the lab that is taken instead."""
+
 
 @dataclass(frozen=True)
 class LabRun:
@@ -112,13 +115,14 @@ def run_course(course: Course, say: Callable[[str], None]) -> CourseRun:
 def _grade_cohort(course: Course, assignment: str, run: CourseRun, say: Callable[[str], None]) -> None:
     """Take the sample cohort's work of one assignment from release to export.
 
-    All its static checks are run, and the live ones of its first lab: all of them would take hours.
+    All its static checks are run, and the live ones of one lab a week, none of a project: all of them would
+    take hours.
     """
     say(f"{assignment}: release, the sample cohort, grading")
     release(assignment, course=course)
     lay_cohort(assignment, course=course)
-    one_live = Settings(live_labs=(course.assignments[assignment][0].id,))
-    summary = grade(assignment, course=course, settings=one_live, on_event=lambda event: _tell(say, event))
+    settings = Settings(live_labs=live_labs(course, assignment))
+    summary = grade(assignment, course=course, settings=settings, on_event=lambda event: _tell(say, event))
     run.own_errors += [f"{error.learner}: {error.message}" for error in summary.own_errors]
     for record in summary.records:
         reports = [lab.report for lab in record.labs if lab.report is not None]
@@ -135,6 +139,12 @@ def _grade_cohort(course: Course, assignment: str, run: CourseRun, say: Callable
     say(f"{assignment}: feedback and export")
     feedback(assignment, course=course)
     export(assignment, course=course)
+
+
+def live_labs(course: Course, assignment: str) -> tuple[str, ...]:
+    """Whose live checks the sample cohort gets."""
+    first = course.assignments[assignment][0].id
+    return (_QUICKEST.get(assignment, first),) if "/" in first else ()
 
 
 def write_json(run: CourseRun, folder: Path) -> Path:

@@ -11,6 +11,7 @@ import nbformat
 from autograder.course_run import CourseRun, LabRun
 from autograder.display import number, report_html
 from autograder.metrics import Finding, find_metrics
+from autograder.practical import practical_tasks
 
 STYLE = """
 :root { color-scheme: light dark; font-family: system-ui, sans-serif; line-height: 1.5 }
@@ -36,6 +37,7 @@ def write_html(run: CourseRun, path: Path) -> Path:
         f"<p>Run on {run.started:%Y-%m-%d at %H:%M} UTC, {run.seconds / 60:.1f} minutes. "
         "Every lab's reference solution was executed and checked, and a sample cohort was graded.</p>"
         f"<h2>Scores of the reference</h2>{_scores(run)}"
+        f"<h2>The five practical tasks</h2>{_practical(run)}"
         f"<h2>The four metrics</h2><div class='cards'>{metric_cards(metrics_of(run))}</div>"
         f"<h2>The sample cohort</h2>{_cohort(run)}"
         f"{sections}{_not_run(run)}{_own_errors(run)}</main></body></html>\n"
@@ -58,6 +60,18 @@ def _scores(run: CourseRun) -> str:
     heads = "".join(
         f"<th scope='col'>{name}</th>" for name in ("Lab", "Points by checks", "Verdict", "Notebook")
     )
+    return f"<div class='scroll'><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+
+
+def _practical(run: CourseRun) -> str:
+    rows = "".join(
+        f"<tr><th scope='row'>{html.escape(each.task)}</th><td>{html.escape(', '.join(each.labs))}</td>"
+        f"<td>{number(each.points)} of {number(each.maximum)}</td>"
+        f"<td>{html.escape('not run here: ' + ', '.join(each.left_out)) if each.left_out else ''}</td></tr>"
+        for each in practical_tasks(lab.report for lab in run.labs)
+    )
+    names = ("Task", "Labs", "Points by checks", "")
+    heads = "".join(f"<th scope='col'>{name}</th>" if name else "<td></td>" for name in names)
     return f"<div class='scroll'><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from autograder import course_run
-from autograder.course_run import run_course
+from autograder.course_run import live_labs, run_course
 from autograder.report import write_html
+from labkit.course import find_course
 from labkit.errors import Unavailable, WorkbookError
 
 
@@ -32,3 +33,11 @@ def test_a_notebook_that_breaks_and_a_machine_without_a_sandbox_are_said_and_the
     assert "There is no sandbox here." in page
     assert any("It broke." in line for line in said)
     assert any("not graded here" in line for line in said)
+
+
+def test_one_lab_a_week_is_live_for_the_cohort_and_no_project():
+    course = find_course()
+    found = {assignment: live_labs(course, assignment) for assignment in course.assignments}
+    assert all(len(labs) == 1 for assignment, labs in found.items() if assignment.startswith("week"))
+    assert all(labs == () for assignment, labs in found.items() if assignment.startswith("project"))
+    assert {lab for labs in found.values() for lab in labs} <= {lab.id for lab in course.labs}

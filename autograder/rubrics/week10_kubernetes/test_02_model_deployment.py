@@ -387,7 +387,7 @@ def test_update(stage, deployment):
         "Nothing helps the requests that the killed replica had begun. How many replicas share the load?",
     ],
 )
-def test_kill(stage, deployment):
+def test_availability(stage, deployment):
     """a replica is killed without warning, and 99.9 % of 20,000 requests are answered"""
     selector = pods_of(stage, deployment)
 
