@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 import secrets
+import uuid
 from contextlib import suppress
 from types import TracebackType
+
+import psutil
 
 from labkit.clusters.base import Cluster
 from labkit.clusters.guarded import OPEN, kubeconfig_for_work, network_of
 from labkit.clusters.kubectl import Kubectl
 from labkit.errors import Unavailable, WorkbookError
 from labkit.isolation.network import Network
+
+_OURS = {"workbook.check/machine": f"{uuid.getnode():x}"}
+_PROCESS = "workbook.check/process"
+
+
+def _me() -> str:
+    """This process, told from a later one of the same number by when it began."""
+    process = psutil.Process()
+    return f"{process.pid}-{process.create_time():.0f}"
+
+
+def _lives(process: str) -> bool:
+    pid, _, began = process.partition("-")
+    try:
+        return f"{psutil.Process(int(pid)).create_time():.0f}" == began
+    except (psutil.Error, ValueError):
+        return False
 
 
 class Namespace:
@@ -33,10 +53,18 @@ class Namespace:
         self.network: Network | None = network_of(cluster)
 
     def __enter__(self) -> Namespace:
-        """Make it."""
-        metadata = {"name": self.name, "labels": OPEN}
+        """Make it; those go that a check left here whose process was killed."""
+        self._sweep()
+        metadata = {"name": self.name, "labels": {**OPEN, **_OURS, _PROCESS: _me()}}
         self.owner.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
         return self
+
+    def _sweep(self) -> None:
+        """Delete the namespaces of checks of this machine that are no more."""
+        selector = ",".join(f"{name}={value}" for name, value in _OURS.items())
+        for each in self.owner.get("namespaces", f"--selector={selector}")["items"]:
+            if not _lives(each["metadata"]["labels"].get(_PROCESS, "")):
+                self.owner("delete", "namespace", each["metadata"]["name"], "--wait=false")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

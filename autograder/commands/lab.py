@@ -85,12 +85,14 @@ def jupyter_settings() -> dict[str, str]:
 
     It asks no website for news or versions, and kernels talk through files of their owner, not through TCP
     (`jupyterlab` says where they can't).
-    In its terminals, `workbook` is found: they are no login shells, which would set PATH anew.
+    Its launcher shows our cards. In its terminals, `workbook` is found: they are no login shells, which would
+    set PATH anew.
     """
     theirs = os.environ.get("JUPYTER_CONFIG_PATH", "")
     programs = str(Path(sys.executable).parent)
     return {
         "JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, [theirs, str(SETTINGS)])),
+        "JUPYTER_APP_LAUNCHER_PATH": str(SETTINGS),
         "PATH": os.pathsep.join(filter(None, [programs, os.environ.get("PATH", "")])),
     }
 

@@ -18,13 +18,14 @@ from typing import IO, Any, Protocol, Self
 import psutil
 
 import autograder
+from autograder.nbgrading.judging import Part
 from autograder.nbgrading.preparing import Phase
 from autograder.nbgrading.worker import Place, Unit
 from labkit.errors import WorkbookError
 from labkit.processes import end
 
 AT_ONCE = 2
-"""How many units a worker has before it, so that it never waits for the next."""
+"""How many static units a worker has before it, so that it never waits for the next."""
 _GRACE_SECONDS = 5.0
 _BOOT = (
     "import os, runpy, sys; from labkit.processes import die_with_parent; die_with_parent(); "
@@ -125,7 +126,7 @@ class LocalWorkers:
         again: deque[tuple[Unit, int]] = deque()
         waiting = next(source, None)
         while True:
-            for depth in range(AT_ONCE):
+            for depth in range(self._in_line(again[0][0] if again else waiting)):
                 for worker in self._workers:
                     if not worker.ready or len(worker.units) > depth:
                         continue
@@ -151,6 +152,15 @@ class LocalWorkers:
                         again.append((unit, tries + 1))
                     else:
                         yield Returned(unit, error=f"Its worker ended {TRIES} times.")
+
+    def _in_line(self, unit: Unit | None) -> int:
+        """How many units a worker may have, one like this among them.
+
+        None waits behind one that takes minutes, or while a worker for it could be, or is being, started.
+        """
+        quick = unit is not None and unit.part is Part.STATIC
+        whole = len(self._workers) == self.jobs and all(worker.ready for worker in self._workers)
+        return AT_ONCE if quick and whole else 1
 
     def _receive(self, worker: _Worker, chunk: bytes) -> Iterator[Returned]:
         *lines, worker.buffer = (worker.buffer + chunk).split(b"\n")

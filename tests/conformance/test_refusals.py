@@ -59,7 +59,7 @@ def test_a_selector_never_changes(kubectl):
 
 def test_what_is_not_there(kubectl):
     assert kubectl.refused("get", "pod", "nobody") == 'Error from server (NotFound): pods "nobody" not found'
-    assert "the server doesn't have a resource type" in kubectl.refused("get", "gizmos")
+    assert "the server doesn't have a resource type" in kubectl.refused("get", "unheardofs")
 
 
 def test_what_is_there_already(kubectl):
