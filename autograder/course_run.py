@@ -167,9 +167,9 @@ def _run_lab(lab: Lab) -> LabRun:
 
 
 def _lacking(lab: Lab) -> str:
-    """What this machine lacks for the lab's notebook, in a sentence or two; a GPU's absence stops nothing."""
+    """What this machine lacks for the lab's notebook, in a sentence or two; a GPU's stops nothing."""
     wanted = {resource for spec in load_rubric(lab).checks for resource in spec.needs}
-    for resource in sorted(wanted - {"gpu"}):
+    for resource in sorted(wanted - resources.BY_CHANCE):
         try:
             resources.require(resource)
         except Unavailable as lacking:

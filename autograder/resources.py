@@ -133,6 +133,8 @@ _RESOURCES: dict[str, Callable[[], None]] = {
     "scripts": _always,
     QUIET_MACHINE: _always,
 }
+BY_CHANCE = frozenset({"gpu", "google_provider"})
+"""What most machines lack: the checks concerned are not measured there, and the lab runs nevertheless."""
 _ENGINES = ("engine", "python_images", "cuda_images", "torch_images", "cluster")
 """Those that run what was handed in: where that is not our own, behind what keeps it apart."""
 _SERVICES = (*_ENGINES, "kubeflow", "registry", "scanners", "cloud", "pulumi", "object_store", "monitoring")

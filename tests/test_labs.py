@@ -45,7 +45,7 @@ def model():
 def skip_without_what_it_needs(lab):
     """A notebook whose checks need an engine can't run where there is none."""
     wanted = {resource for spec in load_rubric(lab).checks for resource in spec.needs}
-    for resource in sorted(wanted - {"gpu", "google_provider"}):
+    for resource in sorted(wanted - resources.BY_CHANCE):
         try:
             resources.require(resource)
         except Unavailable as lacking:
