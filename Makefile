@@ -26,7 +26,7 @@ course: model sandbox  ## every lab's reference solution, run, judged and graded
 check: model  ## one lab's checks: make check LAB=week11/fastapi_server
 	$(WORKBOOK) check $(LAB)
 test: model browser sandbox  ## the project's own tests
-	@$(PYTHON) -m labkit.environments storage
+	@$(PYTHON) -m labkit.environments storage cloud
 	$(RUN) pytest -n 2 --no-loadscope-reorder --durations=15
 validate-all: model browser sandbox  ## everything of everything; takes long
 	$(WORKBOOK) validate

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any
 
@@ -17,6 +17,7 @@ import httpx
 from autograder.production.contract import COLOURS, LABELS, LABELS_PORT, PORT, SERVICE
 from autograder.production.manifests import Manifests, Object, at
 from autograder.production.traffic import Traffic, body_of
+from labkit.clusters.drains import evict
 from labkit.clusters.embedded.agents.creation import PAUSE, POD
 from labkit.clusters.embedded.cluster import EmbeddedCluster
 from labkit.clusters.kubectl import Kubectl
@@ -220,25 +221,10 @@ class Deployed:
         gone = 0
         deadline = time.monotonic() + seconds
         for pod in self.pods(self.live):
-            name = pod["metadata"]["name"]
-            while time.monotonic() < deadline:
-                try:
-                    self._evict(name)
-                except WorkFault:
-                    time.sleep(0.5)  # its budget allows no disruption now
-                    continue
+            with suppress(WorkFault):  # its budget allowed no disruption in time
+                evict(self.kubectl, pod["metadata"]["name"], deadline)
                 gone += 1
-                break
         return gone
-
-    def _evict(self, pod: str) -> None:
-        eviction = {
-            "apiVersion": "policy/v1",
-            "kind": "Eviction",
-            "metadata": {"name": pod, "namespace": "default"},
-        }
-        path = f"/api/v1/namespaces/default/pods/{pod}/eviction"
-        self.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
 
     def labels_away(self) -> None:
         """Take the labels service away."""

@@ -55,7 +55,7 @@ def drain(
     deadline = time.monotonic() + seconds
     for place, pod in enumerate(pods, start=1):
         say(f"evicting pod {place} of {len(pods)}")
-        _evict(kubectl, pod["metadata"]["name"], deadline)
+        evict(kubectl, pod["metadata"]["name"], deadline)
     return f"{len(pods)} pods evicted one after the other, on the only node"
 
 
@@ -64,8 +64,17 @@ def _running(kubectl: Kubectl, selector: str) -> list[Object]:
     return [pod for pod in found if not pod["metadata"].get("deletionTimestamp")]
 
 
-def _evict(kubectl: Kubectl, pod: str, deadline: float) -> None:
-    """Evict it as soon as its budget allows that."""
+def evict(kubectl: Kubectl, pod: str, deadline: float) -> None:
+    """Evict a pod as soon as its budget allows that.
+
+    Args:
+        kubectl: In which namespace.
+        pod: Its name.
+        deadline: Until when, by `time.monotonic()`.
+
+    Raises:
+        WorkFault: It could not be evicted until then.
+    """
     metadata = {"name": pod, "namespace": kubectl.namespace}
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
     path = f"/api/v1/namespaces/{kubectl.namespace}/pods/{pod}/eviction"
